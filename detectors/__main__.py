@@ -1,0 +1,155 @@
+"""python -m detectors score | bench | list | import"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from . import AudioError, Detector, DetectorError, bundled, load, read
+from .catalog import CATALOG
+from .runtime import prepare
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 2 and a sentence on stderr for input that cannot be used."""
+    options = _parser().parse_args(arguments)
+    prepare(options.threads)
+    try:
+        return options.command(options)
+    except DetectorError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m detectors", description=__doc__)
+    parser.add_argument("--threads", type=int, help="default: every core")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    score = commands.add_parser("score", help="is the voice in these files synthetic?")
+    score.set_defaults(command=_score)
+    score.add_argument("files", nargs="+", metavar="FILE")
+    score.add_argument("--models", nargs="+", help="default: the bundled ones")
+    score.add_argument("--prior", type=_prior, default=0.5, help="share of fakes among such files")
+    score.add_argument("--json", action="store_true", help="one JSON object a line")
+
+    bench = commands.add_parser("bench", help="speed, beside plain PyTorch in the same run")
+    bench.set_defaults(command=_bench)
+    bench.add_argument("--models", nargs="+", help="default: the bundled ones")
+    bench.add_argument("--json", action="store_true")
+
+    listing = commands.add_parser("list", help="bundled detectors and known architectures")
+    listing.set_defaults(command=_list)
+
+    importing = commands.add_parser("import", help="turn a published checkpoint into a detector")
+    importing.set_defaults(command=_import)
+    importing.add_argument("checkpoint", type=Path)
+    importing.add_argument("--as", dest="architecture", choices=["aasist"], required=True)
+    importing.add_argument("--name", required=True)
+    importing.add_argument("--out", type=Path, help="write the folder, do not register")
+    return parser
+
+
+def _score(options: argparse.Namespace) -> int:
+    detectors = {name: load(name) for name in options.models or bundled()}
+    order = sorted(detectors, key=lambda name: detectors[name].config.rank)
+    answers = []
+    for file in options.files:
+        answers.append(_answer(file, {name: detectors[name] for name in order}, options.prior))
+        print(json.dumps(answers[-1]) if options.json else _sentence(answers[-1]), flush=True)
+    return 2 if all(answer["error"] for answer in answers) else 0
+
+
+def _answer(file: str, detectors: dict[str, Detector], prior: float) -> dict[str, Any]:
+    """One file's verdict, from the detector with the lowest dev EER, and everybody's values."""
+    answer: dict[str, Any] = {"file": file, "verdict": None, "p_fake": None, "llr": None}
+    try:
+        started = time.perf_counter()
+        wave = read(file)
+    except AudioError as error:
+        return {**answer, "kind": error.kind, "error": str(error)}
+    facts = {**vars(wave.facts), "read_ms": _ms(started)}
+    models = []
+    for name, detector in detectors.items():
+        started = time.perf_counter()
+        score = detector.score(wave)
+        models.append(
+            {
+                "name": name,
+                "version": detector.version,
+                "verdict": detector.config.calibration.verdict(score.llr, prior),
+                "p_fake": score.p_fake(prior),
+                "llr": score.llr,
+                "windows": [[w.start_s, w.end_s, w.llr] for w in score.windows],
+                "notes": score.notes,
+                "ms": _ms(started),
+            }
+        )
+    best = {key: models[0][key] for key in ("verdict", "p_fake", "llr")}
+    return {**answer, **best, "models": models, "facts": facts, "error": None}
+
+
+def _sentence(answer: dict[str, Any]) -> str:
+    if answer["error"]:
+        return f"{answer['file']}: {answer['error']}"
+    each = ", ".join(f"{m['name']} {m['p_fake']:.0%}" for m in answer["models"])
+    return (
+        f"{answer['file']}: {answer['verdict']}, P(fake) {answer['p_fake']:.0%}, "
+        f"LLR {answer['llr']:+.2f} ({each})"
+    )
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from .bench import bench, table
+
+    result = bench(options.models or bundled())
+    print(json.dumps(result, indent=1) if options.json else table(result))
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    for name in bundled():
+        config = load(name).config
+        rates = [f"{split} EER {figures['eer']:.1%}" for split, figures in config.figures.items()]
+        print(f"{name:12} {config.architecture:10} {'  '.join(rates)}")
+    print(f"architectures: {', '.join(CATALOG)}")
+    return 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    from .importer import import_checkpoint
+
+    detector = import_checkpoint(options.checkpoint, options.architecture, options.name)
+    card = f"# {options.name}\n\nImported from {options.checkpoint.name}; not calibrated.\n"
+    if options.out:
+        detector.save(options.out, card)
+        print(options.out)
+        return 0
+    import tempfile
+
+    from . import registry
+
+    with tempfile.TemporaryDirectory(prefix="hearsay-") as scratch:
+        folder = Path(scratch) / options.name
+        detector.save(folder, card)
+        print(f"{options.name} version {registry.register(folder, options.name)}")
+    return 0
+
+
+def _ms(started: float) -> float:
+    return round(1000 * (time.perf_counter() - started), 1)
+
+
+def _prior(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError("the prior lies between 0 and 1")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,302 @@
+"""Opening hostile sound: a path, bytes or (rate, array) in, blocks of samples out.
+
+WAV, FLAC, Ogg (Vorbis, Opus) and MP3 are decoded by libsndfile, everything else (M4A, MP4, AAC,
+WebM, AMR, AIFF, ...) by FFmpeg's libraries. Recordings come from strangers, so libsndfile sees only
+headers whose encoding is on a list (its ADPCM decoders overflow while a file is being opened,
+CVE-2026-37555), and FFmpeg gets only the demuxers and decoders named below and no address that a
+file refers to. Nothing is decoded before it is asked for, and little at a time.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import numpy as np
+import soundfile as sf
+
+BLOCK = 1 << 16  # samples per channel that are handled in one go
+# What libsndfile may decode, by its names, and ours.
+SUBTYPES = {
+    "PCM_U8": "pcm_u8",
+    "PCM_S8": "pcm_s8",
+    "PCM_16": "pcm_s16",
+    "PCM_24": "pcm_s24",
+    "PCM_32": "pcm_s32",
+    "FLOAT": "pcm_f32",
+    "DOUBLE": "pcm_f64",
+    "ULAW": "pcm_mulaw",
+    "ALAW": "pcm_alaw",
+    "VORBIS": "vorbis",
+    "OPUS": "opus",
+    "MPEG_LAYER_III": "mp3",
+}
+WAV_TAGS = (1, 3, 6, 7)  # the same in a WAV header: PCM, float, A-law, mu-law
+# What FFmpeg may open and decode, by its names.
+DEMUXERS = "wav,w64,aiff,caf,flac,ogg,mp3,aac,ac3,amr,mov,matroska,avi,asf,flv,mpegts"
+DECODERS = (
+    "aac,aac_latm,ac3,alac,amrnb,amrwb,eac3,flac,gsm,gsm_ms,mp2,mp2float,mp3,mp3float,opus,vorbis,"
+    "wmav1,wmav2,pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,"
+    "pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be"
+)
+
+
+class AudioError(ValueError):
+    """A recording that cannot be used; str() is one sentence for the user.
+
+    kind: "unreadable", "empty", "no-audio", "not-finite", "too-short", "no-speech" or "too-long".
+    """
+
+    def __init__(self, kind: str, sentence: str) -> None:
+        super().__init__(kind, sentence)  # both, so that it can be pickled
+        self.kind = kind
+
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+
+@dataclass
+class Track:
+    """An opened recording: blocks yields (n, channels) float32, once, and may add to notes."""
+
+    container: str
+    codec: str
+    rate: int
+    channels: int
+    blocks: Iterator[np.ndarray]
+    declared: float | None = None  # seconds that the file claims to hold
+    notes: list[str] = field(default_factory=list)
+
+
+def open_track(source: str | Path | bytes | tuple[int, np.ndarray], stack: ExitStack) -> Track:
+    """Open a source with the library that fits; the stack closes what was opened."""
+    if isinstance(source, tuple):
+        return _array_track(*source)
+    file = stack.enter_context(io.BytesIO(source) if isinstance(source, bytes) else _file(source))
+    if not file.read(1):
+        raise AudioError("empty", "The file is empty.")
+    if _safe_for_sndfile(file):
+        file.seek(0)
+        try:
+            sound = stack.enter_context(sf.SoundFile(file))
+        except (sf.SoundFileError, TypeError):  # TypeError: a sound file that is named *.raw
+            pass  # FFmpeg has its turn
+        else:
+            return _sndfile_track(sound, file)
+    file.seek(0)
+    options = {"format_whitelist": DEMUXERS, "codec_whitelist": DECODERS}
+    options["protocol_whitelist"] = "none"  # playlists and references in a file lead nowhere
+    try:
+        container = av.open(file, "r", options=options, metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise AudioError(
+            "unreadable",
+            "The file could not be read as sound: it is damaged, or not WAV, FLAC, MP3, Ogg, Opus, "
+            "M4A, MP4, AAC, WebM, AMR or another common format.",
+        ) from error
+    return _ffmpeg_track(stack.enter_context(container))
+
+
+def _array_track(rate: int, array: np.ndarray) -> Track:
+    array = np.asarray(array)
+    kind, bits = array.dtype.kind, 8 * array.dtype.itemsize
+    if array.ndim not in (1, 2) or kind not in "iuf":
+        raise AudioError(
+            "unreadable",
+            f"An array of shape {array.shape} and type {array.dtype} is not sound: give real "
+            "numbers as (n,) or (n, channels).",
+        )
+    frames = array[:, None] if array.ndim == 1 else array
+    blocks = (_scaled(frames[i : i + BLOCK]) for i in range(0, len(frames), BLOCK))
+    codec = f"pcm_{'s' if kind == 'i' else kind}{bits}"
+    return Track("array", codec, int(rate), frames.shape[1], blocks, len(frames) / max(1, rate))
+
+
+def _scaled(x: np.ndarray) -> np.ndarray:
+    """Any real samples as float32, integers scaled by their type's range to [-1, 1]."""
+    if x.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, and is refused
+            return x.astype(np.float32)
+    half = 2.0 ** (8 * x.dtype.itemsize - 1)
+    zero = half if x.dtype.kind == "u" else 0.0
+    wide: np.ndarray = x.astype(np.float64 if x.dtype.itemsize > 2 else np.float32)
+    return ((wide - zero) / half).astype(np.float32)
+
+
+def _file(path: str | Path) -> BinaryIO:
+    path = Path(path)
+    try:
+        if stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
+            return path.open("rb")
+    except FileNotFoundError as error:
+        raise AudioError("unreadable", f"There is no file {path}.") from error
+    except (OSError, ValueError) as error:
+        raise AudioError("unreadable", f"The file could not be opened: {error}.") from error
+    raise AudioError("unreadable", f"What stands at {path} is a folder or a device, no file.")
+
+
+def _safe_for_sndfile(file: BinaryIO) -> bool:
+    """Whether the header is of a kind that libsndfile is trusted with."""
+    file.seek(0)
+    head = file.read(12)
+    if head[:4] in (b"fLaC", b"OggS"):
+        return True
+    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+        return _wav_tag(file) in WAV_TAGS
+    if head[:3] == b"ID3" and len(head) >= 10:  # a tag; its size has 7 bits a byte
+        size = sum((byte & 0x7F) << (21 - 7 * i) for i, byte in enumerate(head[6:10]))
+        file.seek(10 + size)
+        head = file.read(2)
+    return len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2  # MPEG audio, layer III
+
+
+def _wav_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """The name, position and size of the first chunks of a WAV file."""
+    start = 12
+    for _ in range(32):
+        file.seek(start)
+        header = file.read(8)
+        if len(header) < 8:
+            return
+        name, size = struct.unpack("<4sI", header)
+        yield name, start + 8, size
+        start += 8 + size + size % 2
+
+
+def _wav_tag(file: BinaryIO) -> int:
+    """The format tag of a WAV file whose format comes first (padding aside), 0 for any other.
+
+    Files of a more adventurous order are left to FFmpeg, lest libsndfile finds another format
+    chunk than the one checked here.
+    """
+    for name, start, size in _wav_chunks(file):
+        if name == b"JUNK" and size % 2 == 0:
+            continue
+        if name != b"fmt ":
+            return 0
+        file.seek(start)
+        chunk = file.read(min(size, 40))
+        tag = int.from_bytes(chunk[:2], "little")
+        return int.from_bytes(chunk[24:26], "little") if tag == 0xFFFE else tag  # extensible: GUID
+    return 0
+
+
+def _sndfile_track(sound: sf.SoundFile, file: BinaryIO) -> Track:
+    codec = "flac" if sound.format == "FLAC" else SUBTYPES.get(sound.subtype)
+    if codec is None:
+        raise _unknown_codec(sound.subtype)
+    container = "wav" if sound.format == "WAVEX" else sound.format.lower()
+    notes: list[str] = []
+    declared = None if sound.frames >= 2**62 else sound.frames / max(1, sound.samplerate)
+    if declared and container == "wav":
+        declared *= _wav_promise(file)
+    if container == "ogg" and not _ogg_ends(file):
+        notes.append("the Ogg stream has no end mark: it may have been cut off")
+
+    def blocks() -> Iterator[np.ndarray]:
+        try:
+            # Small reads: the one that meets the end of a truncated file is lost as a whole.
+            while len(block := sound.read(4096, dtype="float32", always_2d=True)):
+                yield block
+        except sf.SoundFileError:
+            if declared is None:  # else the missing seconds tell
+                notes.append("damaged: decoding stopped early")
+
+    return Track(container, codec, sound.samplerate, sound.channels, blocks(), declared, notes)
+
+
+def _wav_promise(file: BinaryIO) -> float:
+    """How many times the sound that is there a WAV header promises; 1 where it is all there."""
+    position = file.tell()
+    there = file.seek(0, io.SEEK_END)
+    promise = 1.0
+    for name, start, size in _wav_chunks(file):
+        if name == b"data" and start < there < start + size:
+            # Recorders that write to a pipe promise 2 or 4 GB, for want of knowing better.
+            promise = size / (there - start) if size < 0x7FFF0000 else 1.0
+    file.seek(position)
+    return promise
+
+
+def _ogg_ends(file: BinaryIO) -> bool:
+    """Whether the last page of an Ogg file carries the mark of a stream's end."""
+    position = file.tell()
+    file.seek(max(0, file.seek(0, io.SEEK_END) - 65_307))  # the largest page
+    tail = file.read()
+    file.seek(position)
+    page = tail.rfind(b"OggS")
+    return 0 <= page < len(tail) - 5 and bool(tail[page + 5] & 4)
+
+
+def _ffmpeg_track(container: av.container.InputContainer) -> Track:
+    if not container.streams.audio:
+        raise AudioError("no-audio", "The file holds no sound: it has no audio track.")
+    stream = container.streams.audio[0]
+    decoder = stream.codec_context
+    if decoder is None or decoder.name not in DECODERS.split(","):
+        raise _unknown_codec("unknown" if decoder is None else decoder.codec.canonical_name)
+    notes: list[str] = []
+    if len(container.streams.audio) > 1:
+        notes.append(f"{len(container.streams.audio)} audio tracks: the first was read")
+    frames = _ffmpeg_frames(container, stream, notes)
+    first = next(frames, None)
+    if first is None:
+        raise AudioError("empty", "The recording is empty: no sound could be decoded from it.")
+    rate, channels = first.sample_rate, first.layout.nb_channels
+
+    def blocks() -> Iterator[np.ndarray]:
+        for frame in chain([first], frames):
+            if (frame.sample_rate, frame.layout.nb_channels) != (rate, channels):
+                notes.append("the sound changes its format midway: the rest was left out")
+                return
+            samples = _scaled(frame.to_ndarray())
+            yield samples.T if frame.format.is_planar else samples.reshape(-1, channels)
+
+    # FFmpeg guesses a duration where a format states none; these two state it.
+    declared = None
+    if "mov" in container.format.name and stream.duration and stream.time_base:
+        declared = float(stream.duration * stream.time_base)
+    elif "matroska" in container.format.name and container.duration and not container.streams.video:
+        declared = container.duration / 1_000_000
+    codec = decoder.codec.canonical_name
+    return Track(
+        container=container.format.name.split(",")[:2][-1],  # mov,mp4,m4a,...; matroska,webm; aac
+        codec=codec.removesuffix("le").removesuffix("be") if codec.startswith("pcm_") else codec,
+        rate=rate,
+        channels=channels,
+        blocks=blocks(),
+        declared=declared,
+        notes=notes,
+    )
+
+
+def _ffmpeg_frames(
+    container: av.container.InputContainer, stream: av.AudioStream, notes: list[str]
+) -> Iterator[av.AudioFrame]:
+    """Decode what can be decoded; packets that cannot are counted in a note."""
+    damaged = 0
+    try:
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+            except av.FFmpegError:
+                damaged += 1
+    except (av.FFmpegError, IndexError):  # IndexError: a track that turned up midway (MPEG-TS)
+        damaged += 1  # the container itself ends here
+    if damaged:
+        notes.append(f"damaged: {damaged} packets could not be decoded and were left out")
+
+
+def _unknown_codec(name: str) -> AudioError:
+    return AudioError(
+        "unreadable",
+        f"Sound encoded as {name} is not read here: convert the recording to PCM WAV or FLAC.",
+    )

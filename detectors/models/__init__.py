@@ -1,0 +1,1 @@
+"""Architectures, one a file: features in, one logit a row out, positive = spoof."""

@@ -1,0 +1,55 @@
+"""ResNet-18 (He et al. 2016) on a time-frequency picture, of torchvision's residual blocks."""
+
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
+
+from .cnn import AttentivePool
+
+
+class ResNet18(nn.Module):
+    """The eighteen-layer residual network with a one-channel stem and a width of choice.
+
+    forward: (b, 1, bands, frames) -> (b,). `width` 64 is the original's 11 M parameters; the four
+    stages have width, 2, 4 and 8 times width channels. The pooled embedding keeps time statistics
+    (attentive mean and deviation) after the mean over frequency.
+    """
+
+    def __init__(self, width: int = 32, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, width, 7, stride=2, padding=3, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=(2, 1), padding=1),
+        )
+        stages = []
+        inputs = width
+        for n in range(4):
+            outputs, stride = width * 2**n, 1 if n == 0 else 2
+            stages += [_stage(inputs, outputs, stride), _stage(outputs, outputs, 1)]
+            inputs = outputs
+        self.features = nn.Sequential(*stages)
+        self.pool = AttentivePool(inputs)
+        self.drop = nn.Dropout(dropout)
+        self.out = nn.Linear(2 * inputs, 1)
+
+    @property
+    def gradcam_layer(self) -> nn.Module:
+        """The last map with rows for bands and columns for time."""
+        return self.features[-1]
+
+    def head(self, x: Tensor) -> Tensor:
+        """Map of `features` (b, 8 width, f, t) -> (b,)."""
+        return self.out(self.drop(self.pool(x.mean(dim=2)))).squeeze(-1)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        return self.head(self.features(self.stem(picture)))
+
+
+def _stage(inputs: int, outputs: int, stride: int) -> BasicBlock:
+    shortcut = None
+    if stride != 1 or inputs != outputs:
+        shortcut = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+        )
+    return BasicBlock(inputs, outputs, stride, shortcut)

@@ -1,0 +1,281 @@
+"""MLflow's model registry <-> detectors: register, resolve, load, promote, seed.
+
+A version is a pyfunc model that any MLflow client can serve, and its tags hold the SHA-256 of the
+detector's files. `load` reads only those files, checks them against the tags, and executes nothing
+from the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from . import pyfunc
+from .detector import Config, Detector, DetectorError
+from .store import RegistryError, alone, client, experiment, plain_errors, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+READ = ("config.json", "weights.safetensors")  # all that is ever read back from the store
+PINS = tuple(f"sha256.{name}" for name in READ)  # tags of a version
+CHAMPION = "champion"
+SEEDED = "seeded_champion"  # tag of a registered model: the champion is still `seed`'s choice
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # tracking URIs that are not a server
+
+
+class PromotionError(RegistryError):
+    """A version that must not become champion without `force`."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a registered detector, as the registry describes it."""
+
+    name: str
+    version: int
+    aliases: tuple[str, ...]
+    tags: dict[str, str]
+
+    @property
+    def uri(self) -> str:
+        """What `load` takes: models:/NAME/VERSION."""
+        return f"models:/{self.name}/{self.version}"
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """The tags that `hashes` wrote: equal pins are equal files."""
+        return {tag: self.tags.get(tag, "") for tag in PINS}
+
+
+def register(
+    folder: str | Path, name: str, *, run_id: str | None = None, tags: dict[str, str] | None = None
+) -> int:
+    """Register the detector in `folder` as the next version of `name` and return its number.
+
+    run_id: the MLflow run that trained it. Raises DetectorError when the folder does not open.
+    """
+    if not re.fullmatch(r"[\w-]+", name):
+        raise RegistryError(f"'{name}' cannot name a detector: use letters, digits, - and _.")
+    folder = Path(folder)
+    config = Detector.open(folder).config
+    store = client()
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model
+
+    with plain_errors(), tempfile.TemporaryDirectory(prefix="hearsay-") as scratch:
+        home = store.get_run(run_id).info.experiment_id if run_id else experiment("detectors")
+        model = store.create_logged_model(home, name, run_id, model_type="detector")
+        made = Model(model_id=model.model_id, artifact_path=model.artifact_location, run_id=run_id)
+        target = Path(scratch, "model")
+        pyfunc.write(folder, target, made)
+        stored = target / pyfunc.INSIDE
+        card = stored / "card.md"
+        store.log_model_artifacts(model.model_id, str(target))
+        store.finalize_logged_model(model.model_id, "READY")
+        if run_id:
+            store.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+        if name not in _aliases(store):
+            store.create_registered_model(name)
+        # a database store looks a model_id up in MLflow's process-wide store instead of this one
+        direct = urlsplit(tracking_uri()).scheme.partition("+")[0] in DATABASES
+        version = store.create_model_version(
+            name,
+            model.artifact_location,
+            run_id,
+            tags={**_facts(config), **hashes(stored), **(tags or {})},
+            description=card.read_text()[:5000] if card.is_file() else None,
+            model_id=None if direct else model.model_id,
+        ).version
+        if direct:  # the link from the logged model to its version, which a server makes itself
+            link = json.dumps([{"name": name, "version": int(version)}])
+            store.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": link})
+        return int(version)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Tags that pin a detector folder: SHA-256 of each file that `load` reads."""
+    missing = [name for name in READ if not (folder / name).is_file()]
+    if missing:
+        raise DetectorError(f"{folder} holds no detector: {missing[0]} is missing.")
+    return {f"sha256.{name}": _sha256(folder / name) for name in READ}
+
+
+def resolve(uri: str) -> Version:
+    """The version that models:/NAME/VERSION or models:/NAME@ALIAS names."""
+    match = re.fullmatch(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))", uri)
+    if match is None:
+        raise RegistryError(
+            f"'{uri}' names no registered detector; write models:/cnn@champion or models:/cnn/3."
+        )
+    name, number, alias = match.groups()
+    there = versions()
+    for version in there:
+        if version.name == name and (str(version.version) == number or alias in version.aliases):
+            return version
+    listed = ", ".join(v.uri for v in there) or "no detectors yet"
+    raise RegistryError(f"The registry has no {uri}; it holds {listed}.")
+
+
+def versions() -> list[Version]:
+    """Every version of every registered detector, by name and number; no foreign models."""
+    store = client()
+    with plain_errors():
+        aliases = _aliases(store)
+        rows: list[ModelVersion] = _all_pages(store.search_model_versions)
+    ours = {row.name for row in rows if all(tag in row.tags for tag in PINS)}
+    found = [
+        Version(
+            row.name,
+            int(row.version),
+            tuple(sorted(a for a, n in aliases[row.name].items() if int(n) == int(row.version))),
+            dict(row.tags),
+        )
+        for row in rows
+        if row.name in ours & aliases.keys()
+    ]
+    return sorted(found, key=lambda v: (v.name, v.version))
+
+
+def champions() -> list[Version]:
+    """The versions with the alias `champion`, one a name: what the page serves."""
+    return [version for version in versions() if CHAMPION in version.aliases]
+
+
+def load(uri: str) -> Detector:
+    """Detector of models:/NAME@ALIAS or models:/NAME/VERSION, its files checked by SHA-256."""
+    return open_version(resolve(uri))
+
+
+def open_version(version: Version) -> Detector:
+    """Detector of a resolved version; RegistryError when a file is missing or not the registered.
+
+    The files are copied first, so that what was checked is what is opened.
+    """
+    with tempfile.TemporaryDirectory(prefix="hearsay-") as scratch:
+        folder = _fetch(version, READ, Path(scratch))
+        try:
+            detector = Detector.open(folder)
+        except DetectorError as error:  # its sentence names the copy, which nobody knows
+            raise RegistryError(f"{version.uri} cannot be opened: {error.__cause__}") from error
+        detector.version = str(version.version)
+        return detector
+
+
+def promote(name: str, version: int, alias: str = CHAMPION, *, force: bool = False) -> None:
+    """Give `alias` to a version; PromotionError when a new champion would be a step back.
+
+    A step back is a dev EER above the upper end of the present champion's dev interval, or none.
+    """
+    candidate = resolve(f"models:/{name}/{version}")
+    if alias == CHAMPION and not force:
+        for champion in champions():
+            if champion.name == name and champion.version != version:
+                _compare(candidate, champion)
+    store = client()
+    with plain_errors():
+        store.set_registered_model_alias(name, alias, str(version))
+        if alias == CHAMPION:
+            store.set_registered_model_tag(name, SEEDED, "no")  # `seed` respects this choice
+
+
+def seed(folders: Iterable[Path]) -> None:
+    """Register the bundled detector folders under their names, and make each of them champion.
+
+    Files that are registered already are not registered again, and a champion that a user has
+    chosen stays.
+    """
+    store = client()
+    with plain_errors(), alone("seed"):
+        for folder in folders:
+            name, pins = folder.name, hashes(folder)
+            known = [v for v in versions() if v.name == name]
+            same = [v.version for v in known if v.pins == pins]
+            version = same[-1] if same else register(folder, name, tags={"seeded_from": "bundled"})
+            model = store.get_registered_model(name)
+            champion = str(model.aliases.get(CHAMPION, ""))
+            ours = champion == model.tags.get(SEEDED)
+            if champion != str(version) and (ours or not champion):
+                store.set_registered_model_alias(name, CHAMPION, str(version))
+                store.set_registered_model_tag(name, SEEDED, str(version))
+
+
+def _fetch(version: Version, names: Iterable[str], target: Path) -> Path:
+    """Copy files of a version's detector folder to `target`, check them, return their folder."""
+    store = client()
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    with plain_errors():
+        source = store.get_model_version_download_uri(version.name, str(version.version))
+        files = get_artifact_repository(source, tracking_uri=tracking_uri())
+        for name in names:
+            try:
+                path = files.download_artifacts(f"{pyfunc.INSIDE}/{name}", dst_path=str(target))
+            except (MlflowException, OSError) as error:
+                raise RegistryError(f"{name} of {version.uri} cannot be fetched.") from error
+            if _sha256(Path(path)) != version.pins[f"sha256.{name}"]:
+                raise RegistryError(
+                    f"{name} of {version.uri} is not the file that was registered: its SHA-256 "
+                    "differs from the version's tag, so it was not opened."
+                )
+    return target / pyfunc.INSIDE
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _compare(candidate: Version, champion: Version) -> None:
+    """PromotionError when the candidate is worse on dev than the champion's interval allows."""
+    new, old = _dev_figures(candidate), _dev_figures(champion)
+    if "eer" not in old:
+        return  # nothing to compare with
+    limit = float(old["eer_ci"][1] if "eer_ci" in old else old["eer"])
+    there = f"the champion, version {champion.version}, reaches {float(old['eer']):.1%}"
+    if "eer" not in new:
+        reason = f"states no dev EER, while {there}"
+    elif float(new["eer"]) > limit:
+        reason = f"has a dev EER of {float(new['eer']):.1%}: {there} (at most {limit:.1%})"
+    else:
+        return
+    raise PromotionError(f"{candidate.name} version {candidate.version} {reason}; use force.")
+
+
+def _dev_figures(version: Version) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="hearsay-") as scratch:
+        folder = _fetch(version, ["config.json"], Path(scratch))
+        return dict(Config.from_json((folder / "config.json").read_text()).figures.get("dev", {}))
+
+
+def _facts(config: Config) -> dict[str, str]:
+    """Tags that let people choose a version in MLflow's own pages."""
+    facts = {"architecture": config.architecture, "frontend": config.frontend}
+    for split, figures in config.figures.items():
+        if isinstance(figures, dict) and "eer" in figures:
+            interval = ", ".join(f"{bound:.4f}" for bound in figures.get("eer_ci", ()))
+            facts[f"{split}.eer"] = f"{figures['eer']:.4f} [{interval}]"
+    return facts
+
+
+def _aliases(store: MlflowClient) -> dict[str, dict[str, str]]:
+    """Registered model -> its aliases -> version."""
+    return {row.name: row.aliases for row in _all_pages(store.search_registered_models)}
+
+
+def _all_pages(search: Callable[..., Any]) -> list[Any]:
+    page = search()
+    rows = list(page)
+    while page.token:
+        page = search(page_token=page.token)
+        rows += page
+    return rows

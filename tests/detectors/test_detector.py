@@ -1,0 +1,195 @@
+"""Detector: any length, deterministic, gain-invariant, saved and opened unchanged."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from torch import nn
+from voice import voice
+
+from detectors import Config, Detector, DetectorError, load
+from detectors.audio import Facts, Waveform
+from detectors.catalog import CATALOG
+from detectors.detector import Calibration, cut, window_starts
+
+ARCHITECTURES = sorted(CATALOG)
+
+
+def fresh(architecture: str, **changes) -> Detector:
+    """An untrained detector whose batch norms have seen a voice, so that its logits vary."""
+    torch.manual_seed(0)
+    config = Config(architecture, architecture, frontend=CATALOG[architecture].frontend, **changes)
+    detector = Detector(config)
+    for module in detector.net.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = None  # the plain mean of what they see
+    detector.net.train()
+    with torch.no_grad():
+        detector.logits(torch.from_numpy(np.stack([voice(1, seed) for seed in range(4)])))
+    detector.net.eval()
+    return detector
+
+
+def wave(samples: np.ndarray) -> Waveform:
+    n = len(samples) / 16_000
+    return Waveform(samples, Facts(n, 16_000, 1, "wav", "pcm", 0.5, 0.0, 8000.0, n, ()))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_row_does_not_depend_on_the_rest_of_the_batch(architecture):
+    detector = fresh(architecture)
+    x = torch.from_numpy(np.stack([voice(2, seed) for seed in range(3)]))
+    with torch.inference_mode():
+        together, alone = detector.logits(x), detector.logits(x[1:2])
+    assert together.shape == (3,)
+    assert torch.allclose(together[1:2], alone, atol=1e-4)
+    assert together.std() > 1e-3, "the logit must depend on the input"
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("decibel", [-30, -12, 10])
+def test_gain_changes_nothing(architecture, decibel):
+    detector = fresh(architecture)
+    x = torch.from_numpy(voice(2))[None]
+    with torch.inference_mode():
+        assert torch.allclose(
+            detector.logits(x), detector.logits(x * 10 ** (decibel / 20)), atol=1e-3
+        )
+
+
+def test_levelled_input_is_left_as_it_is():
+    detector = fresh("cnn")
+    x = detector.level(torch.from_numpy(voice(4))[None])
+    muted = x.clone()
+    muted[:, :32_000] = 0
+    with torch.inference_mode():
+        assert torch.allclose(detector.logits(x), detector.logits(x, levelled=True), atol=1e-5)
+        assert not torch.allclose(
+            detector.logits(muted), detector.logits(muted, levelled=True), atol=1e-3
+        )
+
+
+def test_published_weights_see_raw_levels():
+    detector = fresh("aasist", level_normalise=False)
+    x = torch.from_numpy(voice(2))[None]
+    with torch.inference_mode():
+        assert not torch.allclose(detector.logits(x), detector.logits(x / 8), atol=1e-3)
+
+
+def test_logits_are_differentiable_to_the_samples():
+    for architecture in ARCHITECTURES:
+        x = torch.from_numpy(voice(1))[None].requires_grad_()
+        (gradient,) = torch.autograd.grad(fresh(architecture).logits(x).sum(), x)
+        assert gradient.abs().sum() > 0
+
+
+@given(st.integers(1, 400_000), st.integers(8_000, 64_600), st.integers(1_000, 32_000))
+def test_windows_cover_the_clip(n, window, hop):
+    starts = window_starts(n, window, min(hop, window))
+    assert starts[0] == 0
+    assert starts == sorted(set(starts))
+    assert max(starts[-1] + window, n) == (starts[-1] + window if n <= window else n)
+    assert all(b - a <= min(hop, window) for a, b in itertools.pairwise(starts))
+
+
+def test_a_long_clip_gets_a_window_a_second_and_the_rule_of_the_config():
+    x = voice(9.3)
+    scores = {p: fresh("cnn", pooling=p).score(wave(x)) for p in ("mean", "max", "top3")}
+    windows = scores["mean"].windows
+    llrs = [w.llr for w in windows]
+    assert [w.start_s for w in windows[:-1]] == pytest.approx([0, 1, 2, 3, 4, 5])
+    assert windows[-1].end_s == pytest.approx(9.3)
+    assert scores["mean"].llr == pytest.approx(np.mean(llrs))
+    assert scores["max"].llr == pytest.approx(max(llrs))
+    assert scores["top3"].llr == pytest.approx(np.mean(sorted(llrs)[-3:]))
+
+
+def test_a_short_clip_is_repeated_and_flagged():
+    score = fresh("cnn").score(wave(voice(1.5)))
+    assert len(score.windows) == 1
+    assert score.windows[0].end_s == pytest.approx(1.5)
+    assert "repeated" in score.notes[0]
+    tiled = np.tile(voice(1.5), 3)[:64_600]
+    assert score.llr == pytest.approx(fresh("cnn").score(wave(tiled)).llr, abs=1e-5)
+    assert fresh("cnn").score(wave(tiled)).notes == ()
+
+
+def test_scores_are_the_same_each_time():
+    detector, x = fresh("resnet"), wave(voice(6))
+    assert detector.score(x) == detector.score(x)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(-20, 20), st.floats(0.01, 0.99))
+def test_probability_and_verdict_move_with_the_evidence(llr, prior):
+    detector = fresh("cnn", calibration=Calibration(2.0, 0.5, 0.1, (-0.4, 0.6)))
+    calibration = detector.config.calibration
+    order = {"real": 0, "inconclusive": 1, "fake": 2}
+    verdicts = [calibration.verdict(llr + d, prior) for d in (-2, 0, 2)]
+    assert [order[v] for v in verdicts] == sorted(order[v] for v in verdicts)
+    low = dataclasses.replace(detector.score(wave(voice(1))), llr=llr)
+    high = dataclasses.replace(low, llr=llr + 0.5)
+    assert 0 <= low.p_fake(prior) < high.p_fake(prior) <= 1
+
+
+def test_the_calibration_is_applied_to_clip_and_windows():
+    x = wave(voice(5))
+    plain = fresh("cnn").score(x)
+    scaled = fresh("cnn", calibration=Calibration(3.0, -1.0)).score(x)
+    assert scaled.llr == pytest.approx(3 * plain.llr - 1, abs=1e-5)
+    assert scaled.windows[1].llr == pytest.approx(3 * plain.windows[1].llr - 1, abs=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_saved_and_opened_it_is_the_same_detector(tmp_path, architecture):
+    detector = fresh(architecture, calibration=Calibration(1.5, 0.2, 0.3, (-0.1, 0.9)))
+    detector.save(tmp_path / "d", "# card\n")
+    again = load(tmp_path / "d")
+    x = wave(voice(2))
+    assert again.config == detector.config
+    assert again.score(x) == detector.score(x)
+    names = {p.name for p in (tmp_path / "d").iterdir()}
+    assert names == {"config.json", "weights.safetensors", "card.md"}
+    detector.save(tmp_path / "d", "# other\n")  # over the old one
+    assert (tmp_path / "d" / "card.md").read_text() == "# other\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["d"]
+
+
+def test_what_is_no_detector_is_refused_in_a_sentence(tmp_path):
+    with pytest.raises(DetectorError, match="There is no detector 'nobody'"):
+        load("nobody")
+    (tmp_path / "d").mkdir()
+    with pytest.raises(DetectorError, match=r"config\.json is missing"):
+        load(tmp_path / "d")
+    fresh("cnn").save(tmp_path / "d")
+    config = json.loads((tmp_path / "d" / "config.json").read_text())
+    (tmp_path / "d" / "config.json").write_text(json.dumps({**config, "surprise": 1}))
+    with pytest.raises(DetectorError, match="surprise"):
+        load(tmp_path / "d")
+    (tmp_path / "d" / "config.json").write_text(json.dumps({**config, "architecture": "oracle"}))
+    with pytest.raises(DetectorError, match="no architecture 'oracle'"):
+        load(tmp_path / "d")
+    (tmp_path / "d" / "config.json").write_text(json.dumps(config))
+    weights = load_file(tmp_path / "d" / "weights.safetensors")
+    weights["out.weight"] = weights["out.weight"][:, :5].contiguous()
+    weights.pop("out.bias")
+    save_file(weights, tmp_path / "d" / "weights.safetensors")
+    with pytest.raises(DetectorError, match=r"missing \(out.bias\).*misshapen \(out.weight\)"):
+        load(tmp_path / "d")
+    (tmp_path / "d" / "weights.safetensors").write_bytes(b"\x00" * 64)
+    with pytest.raises(DetectorError, match="no usable detector"):
+        load(tmp_path / "d")
+
+
+def test_cut_repeats_only_what_is_short():
+    x = np.arange(10, dtype=np.float32)
+    assert cut(x, 4, 6).tolist() == [4, 5, 6, 7, 8, 9]
+    assert cut(x, 0, 12).tolist() == [*range(10), 0, 1]

@@ -1,0 +1,360 @@
+"""Registry: what was registered is what is loaded, nothing in the store runs, users decide."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+from stores import make_detector, use_store
+from voice import voice
+
+from detectors import DetectorError, load, read, registry
+from detectors.registry import PromotionError, RegistryError
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch) -> Path:
+    """Folder of a fresh store."""
+    return use_store(tmp_path, monkeypatch).parent
+
+
+def detector_folder(store: Path) -> Path:
+    """The only version's detector folder in the artifact store."""
+    (config,) = store.glob("artifacts/**/detector/config.json")
+    return config.parent
+
+
+def test_a_registered_detector_is_loaded_unchanged(store, tmp_path):
+    detector = make_detector(tmp_path / "cnn", eer=0.2, low=0.15, high=0.25)
+    assert registry.register(tmp_path / "cnn", "cnn") == 1
+    registry.promote("cnn", 1)
+
+    loaded = load("models:/cnn@champion")
+
+    assert loaded.config == detector.config
+    assert loaded.version == "1"
+    x = torch.from_numpy(voice(2))[None]
+    with torch.inference_mode():
+        assert torch.equal(loaded.logits(x), detector.logits(x))
+
+
+def test_a_version_says_what_it_is(store, tmp_path):
+    make_detector(tmp_path / "cnn", eer=0.2, low=0.15, high=0.25)
+    registry.register(tmp_path / "cnn", "cnn", tags={"corpus_hash": "abc"})
+
+    (version,) = registry.versions()
+
+    weights = (tmp_path / "cnn" / "weights.safetensors").read_bytes()
+    assert version.tags["sha256.weights.safetensors"] == hashlib.sha256(weights).hexdigest()
+    assert version.tags["dev.eer"] == "0.2000 [0.1500, 0.2500]"
+    assert version.tags["corpus_hash"] == "abc"
+    stored = registry.client().get_model_version("cnn", "1")
+    assert "An untrained detector" in stored.description
+
+
+def test_a_version_is_the_detector_folder_and_holds_no_pickle(store, tmp_path):
+    make_detector(tmp_path / "cnn")
+    (tmp_path / "cnn" / "notes.txt").write_text("mine")
+    registry.register(tmp_path / "cnn", "cnn")
+
+    names = sorted(path.name for path in detector_folder(store).iterdir())
+    assert names == ["card.md", "config.json", "weights.safetensors"]
+    model = detector_folder(store).parents[1]
+    kinds = {path.suffix for path in model.rglob("*") if path.is_file()}
+    assert kinds <= {".py", ".json", ".md", ".txt", ".yaml", ".safetensors", ""}
+    assert not list(model.rglob("bundled"))
+
+
+def test_versions_are_found_by_number_and_by_alias(store, tmp_path):
+    make_detector(tmp_path / "one", seed=1)
+    make_detector(tmp_path / "two", seed=2)
+    registry.register(tmp_path / "one", "cnn")
+    registry.register(tmp_path / "two", "cnn")
+    registry.promote("cnn", 2, "challenger")
+
+    assert registry.resolve("models:/cnn/1").version == 1
+    assert registry.resolve("models:/cnn@challenger").version == 2
+    assert registry.resolve("models:/cnn/2").aliases == ("challenger",)
+    with pytest.raises(RegistryError, match="it holds models:/cnn/1, models:/cnn/2"):
+        registry.resolve("models:/cnn@champion")
+    with pytest.raises(RegistryError, match="write models:/"):
+        registry.resolve("models:/cnn")
+
+
+def test_a_folder_that_does_not_open_is_not_registered(store, tmp_path):
+    make_detector(tmp_path / "cnn")
+    (tmp_path / "cnn" / "weights.safetensors").write_bytes(b"nothing")
+    with pytest.raises(DetectorError, match="no usable detector"):
+        registry.register(tmp_path / "cnn", "cnn")
+    assert registry.versions() == []
+
+
+def test_another_kind_of_model_in_the_same_registry_is_left_alone(store, tmp_path):
+    client = registry.client()
+    client.create_registered_model("forest")
+    client.create_model_version("forest", str(tmp_path))
+    client.set_registered_model_alias("forest", "champion", "1")
+    assert registry.versions() == []
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "config.json"])
+def test_a_file_that_was_exchanged_is_refused(store, tmp_path, name):
+    make_detector(tmp_path / "cnn", seed=1)
+    make_detector(tmp_path / "other", seed=2, name="other")
+    registry.register(tmp_path / "cnn", "cnn")
+    (detector_folder(store) / name).write_bytes((tmp_path / "other" / name).read_bytes())
+    with pytest.raises(RegistryError, match=f"{name} of models:/cnn/1 is not the file"):
+        load("models:/cnn/1")
+
+
+def test_a_file_that_is_gone_is_a_sentence(store, tmp_path):
+    make_detector(tmp_path / "cnn")
+    registry.register(tmp_path / "cnn", "cnn")
+    (detector_folder(store) / "weights.safetensors").unlink()
+    with pytest.raises(RegistryError, match="safetensors of models:/cnn/1 cannot be fetched"):
+        load("models:/cnn/1")
+
+
+class Bomb:
+    """Unpickling one creates the file `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_nothing_in_the_store_is_executed(store, tmp_path):
+    make_detector(tmp_path / "cnn")
+    registry.register(tmp_path / "cnn", "cnn")
+    sign = tmp_path / "executed"
+    folder = detector_folder(store)
+    bomb = pickle.dumps(Bomb(sign))
+    for name in ("python_model.pkl", "weights.pkl", "weights.pt", "model.pth"):
+        (folder / name).write_bytes(bomb)
+        (folder.parents[1] / name).write_bytes(bomb)
+    code = f"open({str(sign)!r}, 'w')\n"
+    sources = list(folder.parents[1].rglob("*.py"))
+    for path in [*sources, folder / "__init__.py", folder / "sitecustomize.py"]:
+        path.write_text(code)
+
+    load("models:/cnn/1")
+
+    assert sources
+    assert not sign.exists()
+    pickle.loads(bomb)  # or else the bomb would prove nothing
+    assert sign.exists()
+
+
+def test_a_worse_version_does_not_become_champion(store, tmp_path):
+    make_detector(tmp_path / "good", seed=1, eer=0.15, low=0.12, high=0.18)
+    make_detector(tmp_path / "worse", seed=2, eer=0.19, low=0.15, high=0.23)
+    make_detector(tmp_path / "similar", seed=3, eer=0.17, low=0.13, high=0.21)
+    make_detector(tmp_path / "unmeasured", seed=4)
+    for folder in ("good", "worse", "similar", "unmeasured"):
+        registry.register(tmp_path / folder, "cnn")
+    registry.promote("cnn", 1)
+
+    with pytest.raises(PromotionError, match=r"version 2 has a dev EER of 19\.0%.*at most 18\.0%"):
+        registry.promote("cnn", 2)
+    with pytest.raises(PromotionError, match="version 4 states no dev EER"):
+        registry.promote("cnn", 4)
+    assert registry.resolve("models:/cnn@champion").version == 1
+
+    registry.promote("cnn", 2, "challenger")  # on trial, so nothing is asked
+    registry.promote("cnn", 3)
+    assert registry.resolve("models:/cnn@champion").version == 3
+    registry.promote("cnn", 2, force=True)
+    assert registry.resolve("models:/cnn@champion").version == 2
+
+
+def test_seeding_twice_registers_once(store, tmp_path):
+    folders = [tmp_path / "cnn", tmp_path / "resnet"]
+    for seed, folder in enumerate(folders):
+        make_detector(folder, seed, folder.name)
+    registry.seed(folders)
+    registry.seed(folders)
+
+    assert [version.uri for version in registry.champions()] == [
+        "models:/cnn/1",
+        "models:/resnet/1",
+    ]
+    assert len(registry.versions()) == 2
+    assert registry.versions()[0].tags["seeded_from"] == "bundled"
+
+
+def test_a_new_bundle_becomes_champion(store, tmp_path):
+    make_detector(tmp_path / "cnn", seed=1)
+    registry.seed([tmp_path / "cnn"])
+    make_detector(tmp_path / "cnn", seed=1, eer=0.2, low=0.1, high=0.3)  # the config alone changes
+    registry.seed([tmp_path / "cnn"])
+    assert [version.version for version in registry.champions()] == [2]
+
+
+def test_a_choice_of_the_user_outlives_a_new_bundle(store, tmp_path):
+    make_detector(tmp_path / "cnn", seed=1)
+    registry.seed([tmp_path / "cnn"])
+    make_detector(tmp_path / "cnn", seed=2)
+    registry.seed([tmp_path / "cnn"])
+    registry.promote("cnn", 1)  # back to the older bundle, by hand
+    registry.seed([tmp_path / "cnn"])
+    assert [version.version for version in registry.champions()] == [1]
+
+    make_detector(tmp_path / "mine", seed=3)
+    registry.register(tmp_path / "mine", "cnn")
+    registry.promote("cnn", 3)
+    make_detector(tmp_path / "cnn", seed=4)
+    registry.seed([tmp_path / "cnn"])
+    assert [version.version for version in registry.champions()] == [3]
+    assert len(registry.versions()) == 4
+
+
+def test_a_run_and_its_version_know_each_other(store, tmp_path):
+    make_detector(tmp_path / "cnn")
+    client = registry.client()
+    run = client.create_run(registry.experiment("training"))
+    registry.register(tmp_path / "cnn", "cnn", run_id=run.info.run_id)
+
+    assert client.get_model_version("cnn", "1").run_id == run.info.run_id
+    (output,) = client.get_run(run.info.run_id).outputs.model_outputs
+    logged = client.get_logged_model(output.model_id)
+    assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": "cnn", "version": 1}]
+
+
+def test_a_server_out_of_reach_is_a_sentence_without_its_password(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://user:secret@127.0.0.1:{free_port()}")
+    with pytest.raises(RegistryError, match="does not answer") as error:
+        load("models:/cnn@champion")
+    assert "127.0.0.1" in str(error.value) and "secret" not in str(error.value)
+
+
+def test_a_file_that_is_no_database_is_a_sentence(tmp_path, monkeypatch):
+    (tmp_path / "mlflow.db").write_text("a shopping list, long enough to be read as a header" * 9)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    with pytest.raises(RegistryError, match="not a database"):
+        registry.versions()
+
+
+def test_mlflow_is_not_imported_before_it_is_needed():
+    code = (
+        "import sys, detectors, detectors.registry, detectors.shelf; print('mlflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.slow
+def test_processes_that_start_together_share_one_new_store(tmp_path):
+    environment = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}",
+    }
+    code = "from detectors import registry; print(registry.versions())"
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    assert [process.communicate()[0].strip() for process in both] == ["[]", "[]"]
+    header = (tmp_path / "new" / "mlflow.db").read_bytes()[:20]
+    assert header[18:20] == b"\x02\x02"  # write-ahead log, https://sqlite.org/fileformat.html
+
+
+@pytest.fixture
+def served(store, tmp_path) -> Iterator[str]:
+    """Address of `mlflow models serve` with a registered detector."""
+    make_detector(tmp_path / "cnn")
+    registry.register(tmp_path / "cnn", "cnn")
+    registry.promote("cnn", 1)
+    address = f"127.0.0.1:{free_port()}"
+    host, port = address.split(":")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    options = ["--env-manager", "local", "--host", host, "--port", port]
+    with open(tmp_path / "serve.log", "w+") as log:
+        server = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "mlflow",
+                "models",
+                "serve",
+                "-m",
+                "models:/cnn@champion",
+                *options,
+            ],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            while not answers(f"http://{address}/ping"):
+                assert server.poll() is None, (tmp_path / "serve.log").read_text()
+                time.sleep(0.5)
+            yield f"http://{address}/invocations"
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+@pytest.mark.slow
+def test_mlflow_serves_a_registered_detector(served):
+    samples = voice(3)
+    file = io.BytesIO()
+    soundfile.write(file, samples, 16_000, format="WAV")
+    clip = base64.b64encode(file.getvalue()).decode()
+    expected = load("models:/cnn@champion").score(read(file.getvalue()))
+
+    request = {"dataframe_split": {"columns": ["audio"], "data": [[clip], ["AAAA"], ["%"]]}}
+    answer, damaged, garbled = ask(served, request | {"params": {"prior": 0.1}})
+    assert answer["llr"] == pytest.approx(expected.llr, abs=1e-5)
+    assert answer["p_fake"] == pytest.approx(expected.p_fake(0.1), abs=1e-5)
+    assert answer["verdict"] in ("real", "fake", "inconclusive")
+    assert answer["error"] is None
+    assert damaged["llr"] is None and "could not be read" in damaged["error"]
+    assert "base64" in garbled["error"]
+
+    for request in ({"inputs": {"audio": [samples.tolist()]}}, {"inputs": [clip]}):
+        (answer,) = ask(served, request)
+        assert answer["llr"] == pytest.approx(expected.llr, abs=1e-3)
+
+
+def ask(url: str, request: dict) -> list[dict]:
+    body = json.dumps(request).encode()
+    call = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(call, timeout=300) as response:
+        return json.load(response)["predictions"]
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=30) as response:
+            return response.status == 200
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
