@@ -1,0 +1,94 @@
+"""Explanation: what a method says about one clip and one detector, and how sure it may be."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+ARRAYS = ("values", "times", "freqs", "stderr")
+
+
+class ExplainError(ValueError):
+    """An explanation that cannot be made, said in one sentence that can be shown as it is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Evidence by time, by frequency or by both, in logit units; positive = towards fake.
+
+    values: (t,), (f,) or (f, t). times: (t + 1,) edges in seconds of the clip. freqs: (f + 1,)
+    edges in Hz, rising. full and empty: the logit with everything and with nothing of the clip.
+    residual: |sum(values) - (full - empty)| where the method promises that it is zero; NaN where
+    a method makes no such promise. stderr: of each value, None for exact methods. forwards: passes
+    through the network. seconds: wall time. peak_mb: highest resident memory of the process so far.
+    """
+
+    method: str
+    detector: str
+    values: np.ndarray
+    times: np.ndarray | None
+    freqs: np.ndarray | None
+    full: float
+    empty: float
+    residual: float
+    stderr: np.ndarray | None = None
+    forwards: int = 0
+    seconds: float = 0.0
+    peak_mb: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """All fields as one JSON object: arrays as nested lists, NaN as null."""
+        fields = {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        return json.dumps(fields, indent=2, allow_nan=False)
+
+    @staticmethod
+    def from_json(text: str) -> Explanation:
+        """Read `to_json`'s text; ExplainError when it is something else."""
+        try:
+            raw = json.loads(text)
+            for name in ARRAYS:
+                raw[name] = None if raw[name] is None else np.asarray(raw[name], dtype=np.float64)
+            for name in ("full", "empty", "residual"):
+                raw[name] = math.nan if raw[name] is None else float(raw[name])
+            return Explanation(**{**raw, "notes": tuple(raw["notes"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ExplainError(f"This is no explanation written by to_json: {error}.") from error
+
+
+def over_time(explanation: Explanation) -> tuple[np.ndarray, np.ndarray]:
+    """Evidence by time alone: values (t,) and edges (t + 1,) in seconds.
+
+    A map over time and frequency is summed over frequency and into eight equal stretches.
+    ExplainError when the explanation has no time axis.
+    """
+    values, edges = explanation.values, explanation.times
+    if edges is None:
+        raise ExplainError(f"An explanation by {explanation.method} has no time axis.")
+    if values.ndim == 1:
+        return values, edges
+    centres = (edges[:-1] + edges[1:]) / 2
+    return np.histogram(centres, np.linspace(edges[0], edges[-1], 9), weights=values.sum(axis=0))
+
+
+def decisive_seconds(explanation: Explanation, count: int = 3) -> list[tuple[float, float, float]]:
+    """The `count` strongest stretches, strongest first: (start_s, end_s, value in logit units).
+
+    See `over_time`, which also raises.
+    """
+    values, edges = over_time(explanation)
+    order = np.argsort(-np.abs(values), kind="stable")[:count]
+    return [(float(edges[i]), float(edges[i + 1]), float(values[i])) for i in order]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value

@@ -1,0 +1,89 @@
+"""python -m explain clip: what is printed, what is written, and how it fails."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from voice import voice
+
+from detectors import Config, Detector
+from explain import Explanation
+from explain.__main__ import main
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """A folder with a small detector, a picture-less one, and recordings."""
+    folder = tmp_path_factory.mktemp("explain")
+    torch.manual_seed(0)
+    Detector(Config("small", "cnn", {"channels": (4, 4)}, window=32_000)).save(folder / "small")
+    soundfile.write(folder / "clip.wav", voice(2.0), 16_000)
+    soundfile.write(folder / "long.flac", voice(5.0), 16_000)
+    (folder / "broken.wav").write_bytes(b"RIFF of nothing")
+    return folder
+
+
+def run(here, *arguments) -> int:
+    return main(["clip", *(str(a) for a in arguments), "--detector", str(here / "small")])
+
+
+def test_a_summary_is_printed(here, capsys):
+    assert run(here, here / "clip.wav", "--players", 4) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("shapley-time on small, logit ")
+    assert said.count("towards") == 3
+    assert "residual" in said and "forwards" in said and "MB" in said
+
+
+def test_a_long_clip_says_which_part_is_explained(here, capsys):
+    assert run(here, here / "long.flac", "--players", 2) == 0
+    assert "Explained is" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("method", ["shapley-time", "gradcam", "integrated-gradients"])
+def test_json_and_png_are_written_whole(here, tmp_path, method, capsys):
+    out, picture = tmp_path / "e.json", tmp_path / "e.png"
+    assert run(here, here / "clip.wav", "--method", method, "--json", out, "--png", picture) == 0
+    explanation = Explanation.from_json(out.read_text())
+    assert explanation.method == method
+    assert explanation.times[-1] == pytest.approx(2.0)
+    assert np.abs(explanation.values).max() > 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["e.json", "e.png"]
+    assert method in capsys.readouterr().out
+
+
+def test_json_on_stdout_is_all_that_is_there(here, capsys):
+    assert run(here, here / "clip.wav", "--players", 3, "--json", "-") == 0
+    assert len(json.loads(capsys.readouterr().out)["values"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["clip.wav", "--players", "1"], "2 to 12"),
+        (["clip.wav", "--players", "13"], "2 to 12"),
+        (["clip.wav", "--method", "tea-leaves"], "valid are shapley-time, gradcam"),
+        (["clip.wav", "--method", "gradcam", "--players", "4"], "no option 'players'"),
+        (["clip.wav", "--json", "nowhere/e.json", "--players", "2"], "cannot be written"),
+        (["clip.wav", "--png", "nowhere/e.png", "--players", "2"], "cannot be written"),
+        (["broken.wav"], "."),
+        (["missing.wav"], "missing.wav"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(here, monkeypatch, capsys, arguments, sentence):
+    monkeypatch.chdir(here)
+    assert run(here, *arguments) == 2
+    captured = capsys.readouterr()
+    assert not captured.out
+    assert sentence in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_an_unknown_detector_is_refused(here, capsys):
+    assert main(["clip", str(here / "clip.wav"), "--detector", "oracle"]) == 2
+    assert "no detector 'oracle'" in capsys.readouterr().err

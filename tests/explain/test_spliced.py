@@ -1,0 +1,111 @@
+"""Spliced games equal the games played by masking, for every network that can be spliced."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from toys import Tone, hiss, toy, waveform
+from voice import voice
+
+from detectors import Config, Detector
+from explain import explain
+from explain.players import baseline, windows
+from explain.shapley_time import coalitions, play
+from explain.spliced import Splicer, _columns, _neighbours, split
+from explain.stretch import decisive
+
+SMALL = {"cnn": {"channels": (6, 8, 8, 8)}, "resnet": {"width": 4}, "aasist": {"channels": (4, 8)}}
+
+
+def small(architecture: str, window: int = 64_600, seed: int = 0, **changes) -> Detector:
+    """A narrow network with random weights, and norms wide enough for its logit to move."""
+    torch.manual_seed(seed)
+    changes.setdefault("frontend", "raw" if architecture == "aasist" else "log-mel")
+    detector = Detector(
+        Config(architecture, architecture, SMALL[architecture], window=window, **changes)
+    )
+    for name, value in detector.net.state_dict().items():
+        if name.endswith("running_var"):
+            value.fill_(0.02)
+    return detector
+
+
+def game(detector: Detector, samples: np.ndarray, players: int):
+    stretch = decisive(detector, waveform(samples))
+    cut = windows(len(stretch.samples), players)
+    behind = baseline(stretch.samples)
+
+    def naive(coalitions):
+        masked = stretch.fill(cut.mask(stretch.samples, behind, coalitions))
+        return detector.logits(masked, levelled=True)
+
+    return Splicer(detector, stretch, cut, behind), naive
+
+
+@pytest.mark.parametrize(("seconds", "players"), [(4.04, 8), (2.5, 5), (1.1, 3)])
+@pytest.mark.parametrize("architecture", sorted(SMALL))
+def test_spliced_and_masked_games_agree(architecture, seconds, players):
+    spliced, naive = game(small(architecture), voice(seconds, seed=1), players)
+    some = coalitions(players)[np.random.default_rng(0).permutation(2**players)[:8]]
+    with torch.inference_mode():
+        got, wanted = spliced(some), torch.cat([naive(one[None]) for one in some])
+    assert wanted.std() > 1e-3, "the game must not be flat"
+    assert torch.allclose(got, wanted, atol=1e-3 * float(wanted.std()), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [("cnn", {}), ("cnn", {"n_fft": 1024, "hop": 200}), ("resnet", {"n_fft": 400}), ("aasist", {})],
+)
+def test_no_column_reads_beyond_its_field(architecture, options):
+    # NaN is contagious: what a column reads turns it into NaN.
+    detector = small(architecture, frontend_options=options)
+    stages, _ = split(detector)
+    left = right = np.arange(64_600)  # every sample its own window
+    for spot in (0, 7_777, 40_000, 64_599):
+        x = torch.from_numpy(hiss(64_600))[None]
+        x[0, spot] = torch.nan
+        layers = ()
+        for stage in stages:
+            with torch.inference_mode():
+                x = stage.run(x)
+            layers += stage.layers
+            columns = _columns(64_600, layers)
+            first, width = _neighbours(left, right, columns, layers)
+            assert x.shape[-1] == columns
+            touched = x.isnan().flatten(0, -2).any(dim=0).numpy()
+            assert not touched[(first > spot) | (first + width <= spot)].any()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "players", "passes"),
+    [("aasist", 8, 4), ("aasist", 12, 8), ("cnn", 8, 8), ("resnet", 8, 64)],
+)
+def test_a_few_passes_serve_all_coalitions(architecture, players, passes):
+    spliced, _ = game(small(architecture), hiss(64_600), players)
+    assert spliced.passes == passes
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [toy(Tone(1000)), small("cnn", window=16_000, frontend_options={"centre": True})],
+    ids=["unknown network", "centred picture"],
+)
+def test_what_is_not_local_is_played_by_masking(detector):
+    spliced, naive = game(detector, hiss(), 3)
+    assert spliced.passes == 8
+    with torch.inference_mode():
+        assert torch.allclose(play(spliced, 3, 1).sum() * torch.ones(1).double(),
+                              naive(coalitions(3)).double().sum(), rtol=1e-5)  # fmt: skip
+
+
+def test_explanations_use_the_splices():
+    detector = small("aasist", window=32_000)
+    x = voice(2.0)
+    explanation = explain(detector, waveform(x), players=4)
+    assert explanation.forwards == 4
+    with torch.inference_mode():
+        direct = float(detector.logits(torch.from_numpy(x)[None]))
+    assert explanation.full == pytest.approx(direct, abs=1e-4)
+    assert explanation.residual < 1e-6
