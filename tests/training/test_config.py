@@ -1,0 +1,43 @@
+"""Configs: those of the project are read, unknown keys and wrong values are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from detectors.catalog import build, build_frontend
+from training.config import ConfigError, read_config
+
+CONFIGS = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_shipped_configs_build_their_detector(path):
+    config = read_config(path)
+    assert config.name == path.stem
+    build(config.architecture, config.options)
+    build_frontend(config.frontend, config.frontend_options)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: a\narchitecture: cnn\nmanifest: m\nepoch: 3", "epoch"),
+        ("name: a\narchitecture: cnn\nmanifest: m\naugment: {echo: 1}", "augment.echo"),
+        ("name: a\narchitecture: cnn\nmanifest: m\nepochs: many", "epochs"),
+        ("name: a\narchitecture: cnn", "manifest"),
+        ("- 1\n- 2", "the file"),
+        ("name: [", "not YAML"),
+    ],
+)
+def test_a_wrong_config_is_refused_by_its_key(tmp_path, text, said):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        read_config(path)
+
+
+def test_a_missing_config_is_said():
+    with pytest.raises(ConfigError, match="There is no config"):
+        read_config("nowhere.yaml")

@@ -1,0 +1,93 @@
+"""Augmentation and batches: alike for both classes, and a function of the seed alone."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from voice import voice
+
+from training import augment as augmentations
+from training.augment import CODECS, Augment, augment, through
+from training.data import Batches, epoch_plan
+from training.manifest import Clip
+
+EVERYTHING = Augment(*[1.0] * 8)
+STEPS = ("edges", "speed", "reverb", "colour", "noise", "overdrive", "bandwidth", "codec")
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_each_augmentation_changes_the_sound_and_keeps_it_finite(name):
+    x = voice(2.1)
+    y = getattr(augmentations, name)(x, np.random.default_rng(1))
+    assert y.dtype == np.float32
+    assert np.isfinite(y).all()
+    assert 0.7 * len(x) < len(y) < 1.3 * len(x)
+    assert len(y) != len(x) or np.abs(x - y).max() > 1e-4
+
+
+def test_a_chain_repeats_with_its_seed_and_can_be_switched_off():
+    x = voice(2)
+    one, two = (augment(x, EVERYTHING, np.random.default_rng(5)) for _ in range(2))
+    assert np.array_equal(one, two)
+    off = augment(x, Augment(*[0.0] * 8), np.random.default_rng(5))
+    assert np.array_equal(off, x)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_codecs_keep_length_and_place(codec):
+    x = voice(2.03)
+    y = through(x, codec, 0.5)
+    assert len(y) == len(x)
+    lags = range(-200, 201)
+    match = [np.dot(x[400:-400], np.roll(y, -lag)[400:-400]) for lag in lags]
+    assert abs(lags[int(np.argmax(match))]) <= 16
+    assert np.corrcoef(x, y)[0, 1] > 0.9
+
+
+def test_noise_is_as_loud_as_it_says():
+    x = voice(2)
+    added = augmentations.noise(x, np.random.default_rng(0)) - x
+    ratio = 20 * np.log10(np.std(x) / np.std(added))
+    assert 7.9 < ratio < 45.1
+
+
+def clip(n, label, system, speaker, source):
+    return Clip(str(n), None, label, system=system, speaker=speaker, source=source)
+
+
+def test_an_epoch_is_balanced_by_label_and_pairs_by_source():
+    clips = [clip(n, "bonafide", "bonafide", "anna", "studio") for n in range(90)]
+    clips += [clip(90 + n, "bonafide", "bonafide", f"s{n}", "street") for n in range(10)]
+    clips += [clip(100 + n, "spoof", "common", "anna", "studio") for n in range(81)]
+    clips += [clip(181, "spoof", "rare", "anna", "studio")]
+    plan = epoch_plan(clips, 4000, 0.0, random.Random(0))
+    drawn = [clips[i] for i in plan]
+    assert [c.is_spoof for c in drawn] == [False, True] * 4000
+    rare = sum(c.system == "rare" for c in drawn)
+    assert 0.08 < rare / 4000 < 0.12  # weights 9 and 1: the root of 81 and of 1
+    paired = epoch_plan(clips, 400, 1.0, random.Random(0))
+    assert all(
+        clips[a].source == clips[b].source for a, b in zip(paired[::2], paired[1::2], strict=False)
+    )
+
+
+def test_batches_are_a_function_of_seed_epoch_and_place():
+    rng = np.random.default_rng(0)
+    audio = [(voice(s, seed=i) * 32767).astype(np.int16) for i, s in enumerate((0.6, 2.5))]
+    clips = [clip(0, "bonafide", "bonafide", "a", "x"), clip(1, "spoof", "vits", "a", "x")]
+    plan = rng.integers(0, 2, 32).tolist()
+
+    def batches(epoch):
+        return Batches(audio, clips, plan, 4, (1.0, 2.0), EVERYTHING, (3, epoch))
+
+    x, y = batches(0)[5]
+    again, _ = batches(0)[5]
+    other, _ = batches(1)[5]
+    assert x.shape[0] == 4
+    assert 16_000 <= x.shape[1] < 32_000
+    assert y.tolist() == [float(p) for p in plan[20:24]]
+    assert x.equal(again)
+    assert x.shape != other.shape or not x.equal(other)
+    assert len(batches(0)) == 8

@@ -1,0 +1,103 @@
+"""The loop: learns, goes on after a kill as if nothing had happened, and saves a detector."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from corpora import tiny_corpus
+
+from training.config import TrainConfig
+from training.data import decode_all
+from training.loop import Material, Trainer
+from training.manifest import read_manifest
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory):
+    clips = read_manifest(tiny_corpus(tmp_path_factory.mktemp("tiny")))
+    train = [c for c in clips if c.split == "train"]
+    dev = [c for c in clips if c.split == "dev"]
+    return Material(train, decode_all(train), dev, decode_all(dev))
+
+
+SMALL = TrainConfig(
+    name="small",
+    architecture="cnn",
+    manifest="",
+    options={"channels": [4, 8], "embedding": 8},
+    window=16_000,
+    epochs=3,
+    pairs=24,
+    batch=8,
+    crop_s=(0.8, 1.0),
+    lr=3e-3,
+    save_every=2,
+    threads=1,
+)
+
+
+class Killed(Exception):
+    pass
+
+
+def weights(detector):
+    return {k: v.clone() for k, v in detector.net.state_dict().items()}
+
+
+def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(material, tmp_path, monkeypatch):
+    whole = weights(Trainer(SMALL, material, tmp_path / "whole.pt").run(lambda *_: None))
+
+    trainer = Trainer(SMALL, material, tmp_path / "killed.pt")
+    step, seen = trainer._batch, []
+
+    def fatal(x, y):
+        seen.append(1)
+        if len(seen) == 10:  # in the middle of the second epoch, past a checkpoint
+            raise Killed
+        return step(x, y)
+
+    monkeypatch.setattr(trainer, "_batch", fatal)
+    with pytest.raises(Killed):
+        trainer.run(lambda *_: None)
+    torch.manual_seed(999)
+    resumed = Trainer(SMALL, material, tmp_path / "killed.pt")
+    assert (resumed.epoch, resumed.step) == (1, 2)
+    again = weights(resumed.run(lambda *_: None))
+    assert all(torch.equal(whole[k], again[k]) for k in whole)
+
+
+def test_it_learns_an_obvious_fake(material, tmp_path):
+    seen = []
+    config = replace(SMALL, epochs=8, smoothing=0.0)
+    Trainer(config, material, tmp_path / "run.pt").run(lambda e, v: seen.append(v))
+    assert seen[-1]["loss"] < 0.8 * seen[0]["loss"]
+    assert max(v["held_auc"] for v in seen) > 0.9
+
+
+def test_it_stops_when_dev_no_longer_improves(material, tmp_path):
+    seen = []
+    config = replace(SMALL, lr=0.0, epochs=9, patience=2)
+    Trainer(config, material, tmp_path / "run.pt").run(lambda e, v: seen.append(e))
+    assert len(seen) < 9
+
+
+@pytest.mark.parametrize("architecture", ["resnet", "aasist"])
+def test_every_architecture_takes_an_epoch(architecture, material, tmp_path):
+    options = {"resnet": {"width": 4}, "aasist": {"channels": [4, 8], "graph": [8, 8]}}
+    frontend = "raw" if architecture == "aasist" else "log-mel"
+    config = replace(
+        SMALL,
+        architecture=architecture,
+        options=options[architecture],
+        frontend=frontend,
+        epochs=1,
+        pairs=8,
+    )
+    detector = Trainer(config, material, tmp_path / "run.pt").run(lambda *_: None)
+    x = torch.from_numpy(np.stack([a[:16_000] for a in material.held_audio]) / 32767.0).float()
+    logits = detector.logits(x)
+    assert logits.isfinite().all()
+    assert not logits.requires_grad

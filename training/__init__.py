@@ -1,0 +1,1 @@
+"""Manifest in, registered detector out: data, loop, calibration, evaluation and tracking."""

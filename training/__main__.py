@@ -1,0 +1,168 @@
+"""python -m training train | evaluate | register | promote | list | fakes | card"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from detectors import DetectorError
+from detectors.runtime import prepare
+from detectors.store import RegistryError
+
+from .config import ConfigError
+from .evaluate import EvaluationError
+from .manifest import ManifestError
+from .splits import SplitError
+
+BAD_INPUT = (
+    ConfigError,
+    DetectorError,
+    EvaluationError,
+    ManifestError,
+    RegistryError,
+    SplitError,
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 2 and a sentence on stderr for input that cannot be used."""
+    options = _parser().parse_args(arguments)
+    prepare(getattr(options, "threads", None))
+    try:
+        options.command(options)
+    except BAD_INPUT as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    train = commands.add_parser("train", help="train a detector from a config")
+    train.set_defaults(command=_train)
+    train.add_argument("config", type=Path)
+    train.add_argument("--manifest", help="instead of the config's")
+    train.add_argument("--out", type=Path, help="run folder (default: runs/NAME)")
+    train.add_argument("--fold", metavar="K/N", type=_fold, help="hold out fold K (from 0) of N")
+    train.add_argument("--threads", type=int)
+
+    evaluate = commands.add_parser("evaluate", help="error rates on a labelled manifest")
+    evaluate.set_defaults(command=_evaluate)
+    evaluate.add_argument("--manifest", type=Path, required=True)
+    evaluate.add_argument("--split", help="default: every clip of the manifest")
+    evaluate.add_argument("--models", nargs="*", default=[], help="default: the bundled ones")
+    evaluate.add_argument("--json", type=Path, metavar="OUT")
+    evaluate.add_argument("--scores", type=Path, metavar="CSV", help="each clip's LLRs")
+    evaluate.add_argument("--seed", type=int, default=0)
+
+    register = commands.add_parser("register", help="add a trained detector to the registry")
+    register.set_defaults(command=_register)
+    register.add_argument("run", help="run folder, detector folder or MLflow run id")
+    register.add_argument("--name", required=True)
+
+    promote = commands.add_parser("promote", help="give a version an alias")
+    promote.set_defaults(command=_promote)
+    promote.add_argument("name")
+    promote.add_argument("version", type=int)
+    promote.add_argument("--alias", default="champion")
+    promote.add_argument("--force", action="store_true", help="even if it is worse on dev")
+
+    listing = commands.add_parser("list", help="registered versions")
+    listing.set_defaults(command=_list)
+
+    fakes = commands.add_parser("fakes", help="copy synthesis of a manifest's bona fide clips")
+    fakes.set_defaults(command=_fakes)
+    fakes.add_argument("--manifest", type=Path, required=True)
+    fakes.add_argument("--split", default="train")
+    fakes.add_argument("--fakers", nargs="+", default=["griffin-lim"])
+    fakes.add_argument("--out", type=Path, required=True)
+
+    card = commands.add_parser("card", help="write an evaluation's figures into a detector folder")
+    card.set_defaults(command=_card)
+    card.add_argument("folder", type=Path)
+    card.add_argument("--evaluation", type=Path, required=True, help="evaluate's --json")
+    card.add_argument("--model", help="its name there (default: the folder's name)")
+    return parser
+
+
+def _train(options: argparse.Namespace) -> None:
+    from dataclasses import replace
+
+    from .config import read_config
+    from .run import train
+
+    config = read_config(options.config)
+    if options.manifest:
+        config = replace(config, manifest=options.manifest)
+    name = f"{config.name}-fold{options.fold[0]}" if options.fold else config.name
+    outcome = train(config, options.out or Path("runs") / name, options.fold)
+    split, figures = list(outcome.detector.config.figures.items())[-1]
+    print(f"{outcome.folder}: EER on {split} {figures['eer']:.1%}, run {outcome.run_id}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from .evaluate import evaluate, markdown
+    from .published import baseline
+
+    result = evaluate(
+        options.manifest, options.split, options.models, options.seed, options.scores, baseline()
+    )
+    if options.json:
+        scratch = options.json.with_name(f".{options.json.name}")
+        scratch.write_text(json.dumps(result, indent=1) + "\n")
+        os.replace(scratch, options.json)
+    print(markdown(result))
+
+
+def _register(options: argparse.Namespace) -> None:
+    from detectors import registry
+
+    from .tracking import run_detector
+
+    with run_detector(options.run) as (folder, run_id):
+        version = registry.register(folder, options.name, run_id=run_id)
+    print(f"{options.name} version {version}")
+
+
+def _promote(options: argparse.Namespace) -> None:
+    from detectors import registry
+
+    registry.promote(options.name, options.version, options.alias, force=options.force)
+    print(f"{options.name} version {options.version} is {options.alias}")
+
+
+def _list(options: argparse.Namespace) -> None:
+    from detectors import registry
+
+    for version in registry.versions():
+        figures = "  ".join(f"{k} {v}" for k, v in version.tags.items() if k.endswith(".eer"))
+        print(f"{version.name:12} {version.version:>3}  {', '.join(version.aliases):12} {figures}")
+
+
+def _fakes(options: argparse.Namespace) -> None:
+    from .copies import make_copies
+
+    print(make_copies(options.manifest, options.split, options.fakers, options.out))
+
+
+def _card(options: argparse.Namespace) -> None:
+    from .card import record
+
+    evaluation = json.loads(options.evaluation.read_text())
+    record(options.folder, evaluation, options.model or options.folder.name)
+
+
+def _fold(text: str) -> tuple[int, int]:
+    k, _, n = text.partition("/")
+    if not (k.isdigit() and n.isdigit() and int(k) < int(n)):
+        raise argparse.ArgumentTypeError("write a fold as K/N, counted from 0: 0/5")
+    return int(k), int(n)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""What a training run is made of: a dataclass, read from YAML; unknown keys are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from .augment import Augment
+
+STRICT = ConfigDict(extra="forbid")
+
+
+class ConfigError(ValueError):
+    """A config that cannot be used; the message says which key and why."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class SpecAugment:
+    """Masks on the picture (Park et al. 2019): how many, and their largest share of the axis."""
+
+    bands: int = 2
+    band_share: float = 0.15
+    times: int = 2
+    time_share: float = 0.1
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrainConfig:
+    """One detector's recipe. Lengths in seconds, `pairs` of bona fide and spoof an epoch.
+
+    extra: further manifests whose train clips join in (copy synthesis); skipped when absent.
+    init: a checkpoint or detector folder to start from. ema: decay of the averaged weights, which
+    are what is evaluated and saved. half: bfloat16 forward and backward (weights stay float32).
+    """
+
+    name: str
+    architecture: str
+    manifest: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    frontend: str = "log-mel"
+    frontend_options: dict[str, Any] = Field(default_factory=dict)
+    window: int = 64_600
+    extra: tuple[str, ...] = ()
+    init: str | None = None
+    seed: int = 0
+    epochs: int = 30
+    patience: int = 10
+    pairs: int = 1800
+    same_source: float = 0.5
+    batch: int = 32
+    crop_s: tuple[float, float] = (2.0, 4.0)
+    lr: float = 1e-3
+    weight_decay: float = 1e-2
+    warmup: float = 0.05
+    ema: float = 0.995
+    smoothing: float = 0.05
+    mixup: float = 0.0
+    half: bool = True
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = None
+    save_every: int = 50
+    augment: Augment = Augment()
+    spec_augment: SpecAugment = SpecAugment(0, 0, 0, 0)
+
+
+def read_config(path: str | Path) -> TrainConfig:
+    """Read a YAML config; relative paths in it are taken from the current folder.
+
+    Raises ConfigError naming the offending key.
+    """
+    try:
+        raw = yaml.safe_load(Path(path).read_text())
+        return TypeAdapter(TrainConfig).validate_python(raw)
+    except FileNotFoundError:
+        raise ConfigError(f"There is no config {path}.") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigError(f"{path}: {key}: {first['msg']}.") from error

@@ -1,0 +1,307 @@
+"""Detectors against a labelled manifest: error rates with intervals, and what dumb cues would get.
+
+    result = evaluate(Path("manifest.csv"), "test", ["cnn", "models:/cnn@champion"])
+    print(markdown(result))
+
+What each figure means:
+
+- pooled: all clips. same_source: the bona fide clips of sources that also hold spoofs against the
+  spoofs of those sources, where room, channel and storage give nothing away.
+- at_dev_threshold: decisions at the threshold that was stored with the detector (chosen on dev).
+- by_family, by_system: those spoofs against the bona fide clips of their own sources where there
+  are at least ENOUGH of these, else against all bona fide clips; "against" says which.
+- shortcuts: the AUC that one property of the audio reaches alone, in the better direction, hence
+  0.5 to 1.
+- clips, spoof and bonafide count what a figure was computed from. Intervals are 95 %, by bootstrap
+  over speakers. A figure from fewer than FEWEST clips of a label, or an interval from fewer than
+  FEWEST_SPEAKERS, is None.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from detectors import BUNDLED, AudioError, Detector, Facts, Waveform, bundled, load, read, registry
+from detectors.audio import RATE
+
+from . import metrics
+from .data import decode
+from .manifest import Clip, corpus_hash, read_manifest
+
+ENOUGH = 10
+FEWEST = 3
+FEWEST_SPEAKERS = 5
+SHORTCUTS = ("duration", "level", "bandwidth", "leading_silence")
+
+
+class EvaluationError(ValueError):
+    """Clips or scores from which no error rate follows; the message is one sentence."""
+
+
+def evaluate(
+    manifest: Path,
+    split: str | None,
+    models: Sequence[str],
+    seed: int = 0,
+    scores_out: Path | None = None,
+    extra: Sequence[tuple[str, Detector]] = (),
+) -> dict[str, Any]:
+    """Score every clip of a split (or of the whole manifest) with every detector, and measure.
+
+    models: names that detectors.load takes; all bundled ones when neither models nor extra are
+    given. extra: more detectors under names of their own. scores_out: CSV of id, label, model, llr.
+    Returns {split, seed, clips, corpus_hash, models: {name: `measure` and version, failed},
+    shortcuts}, ready for JSON. Clips without speech, or of a fraction of a second, are scored like
+    all others; one that cannot be decoded counts as failed, and its llr is left empty.
+    Raises ManifestError, DetectorError, RegistryError or EvaluationError.
+    """
+    clips = read_manifest(manifest, split)
+    if len({clip.label for clip in clips}) < 2:
+        raise EvaluationError(
+            f"All clips of {manifest} are {clips[0].label}; both labels are needed."
+        )
+    names = list(dict.fromkeys(models if models or extra else bundled()))
+    opened: dict[str, tuple[Detector, str | None]] = {n: (load(n), _version(n)) for n in names}
+    opened |= {name: (detector, None) for name, detector in extra}
+    llr, cues = score_all(clips, {name: detector for name, (detector, _) in opened.items()})
+    if scores_out is not None:
+        _write_scores(scores_out, clips, llr)
+    measured = {}
+    for name, (detector, version) in opened.items():
+        scored = np.isfinite(llr[name])
+        kept = [clip for clip, good in zip(clips, scored, strict=True) if good]
+        if len({clip.label for clip in kept}) < 2:
+            raise EvaluationError(f"{name} could score no clips of one of the labels.")
+        threshold = detector.config.calibration.threshold
+        figures = measure(kept, llr[name][scored], threshold, seed)
+        measured[name] = {"version": version, "failed": int((~scored).sum()), **figures}
+    return {
+        "split": split,
+        "seed": seed,
+        "clips": len(clips),
+        "corpus_hash": corpus_hash(clips),
+        "models": measured,
+        "shortcuts": _shortcut_aucs(clips, cues),
+    }
+
+
+def measure(
+    clips: Sequence[Clip], llr: NDArray[np.float64], threshold: float, seed: int = 0
+) -> dict[str, Any]:
+    """All figures of one detector from its LLRs (n,) for n clips of both labels.
+
+    {pooled, same_source, at_dev_threshold, cllr, min_cllr, min_dcf, act_dcf, by_family, by_system};
+    pooled, same_source and the rows of by_family and by_system are {eer, eer_ci, auc, clips, spoof,
+    bonafide}. threshold: the LLR above which a clip is called spoof.
+    """
+    labels = np.array([clip.is_spoof for clip in clips], dtype=np.int64)
+    speakers = np.array([clip.speaker for clip in clips])
+    sources = np.array([clip.source for clip in clips])
+    mixed = set(sources[labels == 1]) & set(sources[labels == 0]) - {""}
+
+    def compare(keep: NDArray[np.bool_]) -> dict[str, Any]:
+        return _compare(llr[keep], labels[keep], speakers[keep], seed)
+
+    def against(spoofs: NDArray[np.bool_]) -> dict[str, Any]:
+        own = (labels == 0) & np.isin(sources, list(set(sources[spoofs]) - {""}))
+        same = own.sum() >= ENOUGH
+        row = compare(spoofs | (own if same else labels == 0))
+        return {**row, "against": "same-source" if same else "all"}
+
+    def rows(names: NDArray[np.str_]) -> dict[str, Any]:
+        spoof_names = sorted(set(names[labels == 1].tolist()))
+        return {name: against((labels == 1) & (names == name)) for name in spoof_names}
+
+    return {
+        "pooled": compare(np.ones(len(clips), dtype=bool)),
+        "same_source": compare(np.isin(sources, list(mixed))),
+        "at_dev_threshold": {
+            "threshold": threshold,
+            **metrics.at_threshold(llr, labels, threshold),
+        },
+        "cllr": metrics.cllr(llr, labels),
+        "min_cllr": metrics.min_cllr(llr, labels),
+        "min_dcf": metrics.min_dcf(llr, labels),
+        "act_dcf": metrics.act_dcf(llr, labels),
+        "by_family": rows(np.array([clip.family for clip in clips])),
+        "by_system": rows(np.array([clip.system for clip in clips])),
+    }
+
+
+def _compare(
+    llr: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    speakers: NDArray[np.str_],
+    seed: int,
+) -> dict[str, Any]:
+    """{eer, eer_ci, auc, clips, spoof, bonafide} of some clips; None where they are too few."""
+    spoof, bonafide = int(labels.sum()), int((1 - labels).sum())
+    row: dict[str, Any] = {"eer": None, "eer_ci": None, "auc": None}
+    if min(spoof, bonafide) >= FEWEST:
+        row["eer"] = metrics.eer(llr, labels)
+        row["auc"] = metrics.auc(llr, labels)
+        if min(len(set(speakers[labels == x])) for x in (0, 1)) >= FEWEST_SPEAKERS:
+            interval = metrics.cluster_bootstrap(
+                metrics.eer, llr, labels, speakers.tolist(), seed=seed
+            )
+            row["eer_ci"] = list(interval)
+    return {**row, "clips": len(labels), "spoof": spoof, "bonafide": bonafide}
+
+
+def score_all(
+    clips: Sequence[Clip], detectors: dict[str, Detector]
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
+    """LLRs (n,) of each detector and shortcut cues (n, 4); NaN where a clip cannot be decoded."""
+    llr = {name: np.full(len(clips), np.nan) for name in detectors}
+    cues = np.full((len(clips), len(SHORTCUTS)), np.nan)
+    for i, clip in enumerate(tqdm(clips, desc="scoring", unit="clip", mininterval=1)):
+        wave = _wave(clip.path)
+        if wave is not None:
+            cues[i] = shortcuts(wave.samples)
+            for name, detector in detectors.items():
+                llr[name][i] = detector.score(wave).llr
+    return llr, cues
+
+
+def shortcuts(samples: NDArray[np.float32]) -> tuple[float, ...]:
+    """What a dumb detector could look at, from (n,) samples at 16 kHz, in the order of SHORTCUTS.
+
+    Length in s; RMS in dB; of the energy above 1 kHz, the share above 7 kHz in dB; seconds before
+    the first 10-ms frame that comes within 40 dB of the loudest.
+    """
+    power = np.square(samples, dtype=np.float64)
+    spectrum = np.square(np.abs(np.fft.rfft(samples.astype(np.float64))))
+    hz = np.fft.rfftfreq(len(samples), 1 / RATE)
+    step = RATE // 100
+    frames = np.add.reduceat(power, np.arange(0, len(power), step))
+    return (
+        len(samples) / RATE,
+        _decibel(power.mean()),
+        _decibel(spectrum[hz > 7000].sum() / max(spectrum[hz > 1000].sum(), 1e-12)),
+        int(np.argmax(frames >= frames.max() * 1e-4)) * step / RATE,
+    )
+
+
+def _decibel(power: float) -> float:
+    return 10 * math.log10(max(power, 1e-12))
+
+
+def _shortcut_aucs(clips: Sequence[Clip], cues: NDArray[np.float64]) -> dict[str, float]:
+    decoded = np.isfinite(cues).all(axis=1)
+    labels = np.array([clip.is_spoof for clip in clips])[decoded]
+    aucs = (metrics.auc(cue[decoded], labels) for cue in cues.T)
+    return {name: max(auc, 1 - auc) for name, auc in zip(SHORTCUTS, aucs, strict=True)}
+
+
+def _wave(path: Path) -> Waveform | None:
+    """The clip, however short and whether speech is heard in it or not; None if undecodable.
+
+    What libsndfile does not know (M4A, AMR, ...) goes through the reader that the page uses.
+    """
+    try:
+        samples = decode(path)
+    except soundfile.LibsndfileError:
+        try:
+            return read(path)
+        except AudioError:
+            return None
+    if not len(samples) or not np.isfinite(samples).all():
+        return None
+    facts = Facts(
+        seconds=len(samples) / RATE,
+        rate=RATE,
+        channels=1,
+        container="",
+        codec="",
+        peak=float(np.abs(samples).max()),
+        clipped=0.0,
+        bandwidth_hz=0.0,
+        speech_seconds=0.0,
+        notes=(),
+    )
+    return Waveform(samples, facts)
+
+
+def _version(name: str) -> str:
+    """The number of a registered version, or the start of the SHA-256 of a folder's weights."""
+    if name.startswith("models:/"):
+        return str(registry.resolve(name).version)
+    folder = BUNDLED / name if name in bundled() else Path(name)
+    return hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()[:12]
+
+
+def _write_scores(path: Path, clips: Sequence[Clip], llr: dict[str, NDArray[np.float64]]) -> None:
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    with scratch.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "label", "model", "llr"])
+        for name, values in llr.items():
+            for clip, value in zip(clips, values.tolist(), strict=True):
+                writer.writerow([clip.id, clip.label, name, value if math.isfinite(value) else ""])
+    os.replace(scratch, path)
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The tables that a person reads: a row a detector, a row a family, the shortcuts."""
+    models = result["models"]
+    where = f"split {result['split']}" if result["split"] else "all splits"
+    head = [
+        "detector", "EER [95 %]", "same-source EER [95 %]", "AUC", "HTER at dev threshold",
+        "sensitivity", "specificity", "Cllr (min)", "actDCF (min)", "failed",
+    ]  # fmt: skip
+    overall = [
+        [
+            name,
+            _eer(m["pooled"]),
+            _eer(m["same_source"]),
+            f"{m['pooled']['auc']:.3f}",
+            _percent(m["at_dev_threshold"]["hter"]),
+            _percent(m["at_dev_threshold"]["sensitivity"]),
+            _percent(m["at_dev_threshold"]["specificity"]),
+            f"{m['cllr']:.3f} ({m['min_cllr']:.3f})",
+            f"{m['act_dcf']:.3f} ({m['min_dcf']:.3f})",
+            str(m["failed"]),
+        ]
+        for name, m in models.items()
+    ]
+    families = sorted({family for m in models.values() for family in m["by_family"]})
+    by_family = [
+        [family, *(_eer(m["by_family"][family]) for m in models.values())] for family in families
+    ]
+    cues = [[name.replace("_", " "), f"{auc:.2f}"] for name, auc in result["shortcuts"].items()]
+    return "\n\n".join(
+        [
+            f"{result['clips']} clips, {where}; rates in %, intervals over speakers.",
+            _table(head, overall),
+            _table(["EER by family", *models], by_family),
+            _table(["shortcut alone", "AUC"], cues),
+        ]
+    )
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:.1f}"
+
+
+def _eer(row: dict[str, Any]) -> str:
+    if row["eer"] is None:
+        return f"- (n = {row['spoof']})"
+    low_high = row["eer_ci"]
+    interval = f" [{_percent(low_high[0])}, {_percent(low_high[1])}]" if low_high else ""
+    return f"{_percent(row['eer'])}{interval}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,257 @@
+"""The training loop: balanced batches, averaged weights, dev after each epoch, exact resume."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader, Subset
+from torchaudio.functional import mask_along_axis
+from tqdm import tqdm
+
+from detectors.detector import Config, Detector, cut
+
+from .config import SpecAugment, TrainConfig
+from .data import Batches, epoch_plan
+from .manifest import Clip
+from .metrics import auc, eer
+
+Report = Callable[[int, dict[str, float]], None]  # (epoch, values)
+
+
+@dataclass(frozen=True)
+class Material:
+    """Clips and their int16 audio, to learn from and to select on."""
+
+    train: Sequence[Clip]
+    train_audio: Sequence[np.ndarray]
+    held: Sequence[Clip]
+    held_audio: Sequence[np.ndarray]
+
+
+class Trainer:
+    """Network, averaged network, optimiser and schedule; one file on disk holds all of it.
+
+    A run that was killed goes on from its last checkpoint and ends with the same weights as one
+    that was not: the batches depend on (seed, epoch, position) and the generator's state is saved.
+    """
+
+    def __init__(self, config: TrainConfig, material: Material, checkpoint: Path) -> None:
+        self.config, self.material, self.checkpoint = config, material, checkpoint
+        torch.manual_seed(config.seed)
+        self.device = torch.device(_device(config.device))
+        self.detector = Detector(detector_config(config))
+        if config.init:
+            start_from(self.detector.net, config.init)
+        self.net = self.detector.net.to(self.device).requires_grad_(True)
+        self.frontend = self.detector.frontend.to(self.device)
+        self.ema = AveragedModel(self.net, avg_fn=_average(config.ema), use_buffers=True)
+        self.optimiser = torch.optim.AdamW(
+            self.net.parameters(), lr=config.lr, weight_decay=config.weight_decay
+        )
+        self.steps_an_epoch = 2 * config.pairs // config.batch
+        self.schedule = LambdaLR(self.optimiser, self._rate)
+        self.epoch, self.step = 0, 0  # the next batch's place
+        self.best, self.best_epoch = -1.0, -1
+        self.extra: dict[str, Any] = {}  # what the caller wants kept: the tracking run's id
+        if checkpoint.exists():
+            self._resume()
+
+    def _rate(self, step: int) -> float:
+        """Linear warm-up, then a half cosine to zero."""
+        total = self.steps_an_epoch * self.config.epochs
+        warm = max(1, round(total * self.config.warmup))
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 * (1 + float(np.cos(np.pi * min(1.0, (step - warm) / max(1, total - warm)))))
+
+    def run(self, report: Report) -> Detector:
+        """Train to the last epoch or until dev stops improving; the best averaged weights."""
+        while self.epoch < self.config.epochs:
+            if self.epoch - self.best_epoch > self.config.patience:
+                break
+            values = {"loss": self._epoch(), **self._judge()}
+            if values["held_auc"] > self.best:
+                self.best, self.best_epoch = values["held_auc"], self.epoch
+                _write(self.ema.module.state_dict(), self._best_file)
+            self.epoch, self.step = self.epoch + 1, 0
+            self.save()
+            report(self.epoch - 1, {**values, "lr": float(self.schedule.get_last_lr()[0])})
+        best = torch.load(self._best_file, weights_only=True, map_location="cpu")
+        net = self.ema.module.cpu()
+        net.load_state_dict(best)
+        return Detector(self.detector.config, net)
+
+    @property
+    def _best_file(self) -> Path:
+        return self.checkpoint.with_suffix(".best.pt")
+
+    def _epoch(self) -> float:
+        """The rest of this epoch; returns the mean loss of the batches that it ran."""
+        self.net.train()
+        losses = []
+        first = self.step
+        bar = tqdm(
+            self._batches(first),
+            desc=f"epoch {self.epoch + 1}/{self.config.epochs}",
+            initial=first,
+            total=self.steps_an_epoch,
+            mininterval=10,
+        )
+        for x, y in bar:
+            losses.append(self._batch(x.to(self.device), y.to(self.device)))
+            self.step += 1
+            bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}", refresh=False)
+            if self.step % self.config.save_every == 0:
+                self.save()
+        return float(np.mean(losses)) if losses else float("nan")
+
+    def _batches(self, first: int) -> Iterator[tuple[Tensor, Tensor]]:
+        c = self.config
+        rng = random.Random(f"{c.seed} {self.epoch}")
+        plan = epoch_plan(self.material.train, c.pairs, c.same_source, rng)
+        batches = Batches(
+            self.material.train_audio,
+            self.material.train,
+            plan,
+            c.batch,
+            c.crop_s,
+            c.augment,
+            (c.seed, self.epoch),
+        )
+        rest = Subset(batches, range(first, len(batches)))
+        return iter(DataLoader(rest, batch_size=None, num_workers=1, prefetch_factor=4))
+
+    def _batch(self, x: Tensor, y: Tensor) -> float:
+        c = self.config
+        with torch.no_grad():
+            features = self.frontend(self.detector.level(x))
+            features = _spec_augment(features, c.spec_augment)
+        if c.mixup:
+            features, y = _mixup(features, y, c.mixup)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=c.half):
+            logit = self.net(features)
+        target = y * (1 - c.smoothing) + 0.5 * c.smoothing
+        loss = binary_cross_entropy_with_logits(logit.float(), target)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
+        self.optimiser.step()
+        self.schedule.step()
+        self.ema.update_parameters(self.net)
+        return float(loss.detach())
+
+    def _judge(self) -> dict[str, float]:
+        """EER and AUC of the averaged weights on the held clips' first windows."""
+        self.ema.eval()
+        window = self.config.window
+        logits = []
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.half),
+        ):
+            for i in range(0, len(self.material.held), 16):
+                rows = [cut(a, 0, window) for a in self.material.held_audio[i : i + 16]]
+                x = torch.from_numpy(np.stack(rows).astype(np.float32) / 32767).to(self.device)
+                with torch.autocast(self.device.type, enabled=False):
+                    features = self.frontend(self.detector.level(x))
+                logits.append(self.ema(features).float().cpu().numpy())
+        scores = np.concatenate(logits)
+        labels = [c.is_spoof for c in self.material.held]
+        return {"held_eer": eer(scores, labels), "held_auc": auc(scores, labels)}
+
+    def save(self) -> None:
+        """Checkpoint, whole or not at all."""
+        state = {
+            "net": self.net.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "place": [self.epoch, self.step, self.best_epoch],
+            "best": self.best,
+            "random": torch.get_rng_state(),
+            "extra": self.extra,
+        }
+        _write(state, self.checkpoint)
+
+    def _resume(self) -> None:
+        state = torch.load(self.checkpoint, weights_only=True, map_location=self.device)
+        self.net.load_state_dict(state["net"])
+        self.ema.load_state_dict(state["ema"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.epoch, self.step, self.best_epoch = state["place"]
+        self.best, self.extra = state["best"], state["extra"]
+        torch.set_rng_state(state["random"].cpu())
+
+
+def detector_config(config: TrainConfig) -> Config:
+    """The detector that a recipe makes, before it is calibrated."""
+    return Config(
+        name=config.name,
+        architecture=config.architecture,
+        options=config.options,
+        frontend=config.frontend,
+        frontend_options=config.frontend_options,
+        window=config.window,
+    )
+
+
+def start_from(net: nn.Module, path: str) -> None:
+    """Load a state dict (read without unpickling code) as the first weights."""
+    net.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+
+
+def _spec_augment(picture: Tensor, masks: SpecAugment) -> Tensor:
+    """Overwrite random bands and stretches by the picture's mean; waveforms pass unchanged."""
+    if picture.dim() != 4:
+        return picture
+    for axis, count, share in (
+        (2, masks.bands, masks.band_share),
+        (3, masks.times, masks.time_share),
+    ):
+        for _ in range(count):
+            width = int(picture.shape[axis] * share)
+            picture = mask_along_axis(picture, width, float(picture.mean()), axis)
+    return picture
+
+
+def _mixup(x: Tensor, y: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Blend each row with another (Zhang et al. 2018); alpha is the Beta distribution's."""
+    share = float(torch.distributions.Beta(alpha, alpha).sample())
+    other = torch.randperm(len(x), device=x.device)
+    return share * x + (1 - share) * x[other], share * y + (1 - share) * y[other]
+
+
+def _average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Exponential moving average that forgets the first, untrained weights quickly."""
+
+    def blend(average: Tensor, weight: Tensor, count: Tensor | int) -> Tensor:
+        if not average.is_floating_point():  # batch counters
+            return weight
+        return torch.lerp(weight, average, min(decay, (1 + int(count)) / (10 + int(count))))
+
+    return blend
+
+
+def _device(wanted: str) -> str:
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return wanted
+
+
+def _write(state: Any, path: Path) -> None:
+    """torch.save to a temporary name, then rename."""
+    scratch = path.with_name(f".{path.name}")
+    torch.save(state, scratch)
+    os.replace(scratch, path)

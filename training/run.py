@@ -1,0 +1,89 @@
+"""`python -m training train`: from a config to a calibrated, tracked detector."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from detectors.detector import Detector
+
+from .calibrate import calibrate
+from .card import card
+from .config import ConfigError, TrainConfig
+from .data import decode_all
+from .loop import Material, Trainer
+from .manifest import Clip, corpus_hash, read_manifest
+from .splits import check_disjoint, fold, links
+from .tracking import Run
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where a finished run left its detector, and the run's id in MLflow."""
+
+    folder: Path
+    run_id: str
+    detector: Detector
+
+
+def train(config: TrainConfig, out: Path, folds: tuple[int, int] | None = None) -> Outcome:
+    """Train, calibrate and save a detector in `out`; goes on where a killed run stopped.
+
+    folds: (k, n) holds out fold k of n inside train and judges on it instead of dev, to rank
+    recipes. Raises ConfigError, ManifestError or SplitError before anything is written.
+    """
+    learn, held = choose(config, folds)
+    out.mkdir(parents=True, exist_ok=True)
+    _same_recipe(config, out / "recipe.json")
+    material = Material(learn, decode_all(learn), held, decode_all(held))
+    trainer = Trainer(config, material, out / "checkpoint.pt")
+    params = {**dataclasses.asdict(config), "fold": f"{folds[0]}/{folds[1]}" if folds else "dev"}
+    corpus = {"corpus_hash": corpus_hash([*learn, *held]), "clips": len(learn), "held": len(held)}
+    with Run(config.name, out.name, {**params, **corpus}, trainer.extra.get("run_id")) as run:
+        trainer.extra["run_id"] = run.run_id
+        detector = trainer.run(lambda epoch, values: run.metrics(epoch, **values))
+        split = "fold" if folds else "dev"
+        detector, llr = calibrate(detector, held, material.held_audio, split)
+        figures = detector.config.figures[split]
+        run.metrics(trainer.epoch, **{f"{split}_{k}": figures[k] for k in ("eer", "auc", "cllr")})
+        threshold = detector.config.calibration.threshold
+        run.scores(llr, [c.is_spoof for c in held], threshold)
+        detector.save(out / "detector", card(detector.config, config, corpus))
+        run.folder(out / "detector", "detector")
+    return Outcome(out / "detector", run.run_id, detector)
+
+
+def choose(
+    config: TrainConfig, folds: tuple[int, int] | None
+) -> tuple[Sequence[Clip], Sequence[Clip]]:
+    """The clips to learn from and those to select on, which share no voice, system or source.
+
+    A manifest without splits is refused: there would be nothing to select on.
+    """
+    clips = read_manifest(config.manifest)
+    check_disjoint(clips)
+    learn = [c for c in clips if c.split == "train"]
+    held = [c for c in clips if c.split == "dev"]
+    if not learn or not (held or folds):
+        raise ConfigError(
+            f"{config.manifest} needs clips of the splits train and dev; add a 'split' column."
+        )
+    if folds:
+        learn, held = fold(learn, folds[1], folds[0], config.seed)
+    taken = set().union(*(links(c) for c in held))
+    extra = [c for path in config.extra for c in read_manifest(path, "train")]
+    return [*learn, *(c for c in extra if not links(c) & taken)], held
+
+
+def _same_recipe(config: TrainConfig, path: Path) -> None:
+    """Refuse to go on in a folder that another recipe began."""
+    text = json.dumps(dataclasses.asdict(config), indent=2, sort_keys=True)
+    if path.exists() and path.read_text() != text:
+        raise ConfigError(
+            f"{path.parent} holds a run of another recipe (see {path.name}); choose another --out "
+            "or remove it."
+        )
+    path.write_text(text)
