@@ -1,0 +1,275 @@
+"""Hearsay's page: layout and events. What it says is in `page/`.
+
+python app.py            # http://127.0.0.1:7860; PORT= chooses another port
+"""
+
+from __future__ import annotations
+
+import os
+
+# Set before the imports that read them: nobody outside is told that somebody listened.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import gradio as gr
+import soundfile as sf
+
+from detectors import BUNDLED, Waveform, bundled, read
+from detectors.audio import RATE
+from detectors.runtime import prepare
+from detectors.shelf import Shelf
+from page import cards, evidence, service
+from page.analysis import LONGEST_S, Report, analyse, explained_by, judge
+from page.answer import answer
+from page.panels import EMPTY, nothing, panels
+
+HERE = Path(__file__).parent
+EXAMPLES = sorted((HERE / "examples").glob("*.flac"))
+ONE_AT_A_TIME = "analysis"  # the queue's name for everything that runs detectors
+Updates = dict[Any, Any]
+
+
+class Page:
+    """The components, their layout and their events, serving what is on a shelf."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        with gr.Blocks(
+            title="Hearsay", analytics_enabled=False, delete_cache=(600, 3600)
+        ) as self.blocks:
+            self._lay_out()
+            self._connect()
+            self._api()
+        self.blocks.queue(max_size=16, api_open=False)
+
+    def _lay_out(self) -> None:
+        self.report = gr.State(EMPTY, time_to_live=3600)
+        gr.HTML(cards.HEADER, elem_classes="hs")
+        self.notices = gr.HTML("", elem_classes="hs", elem_id="notices")
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=5, min_width=320):
+                self.audio = gr.Audio(
+                    label="Recording",
+                    sources=["upload", "microphone"],
+                    type="filepath",
+                    format=None,
+                    buttons=[],
+                    elem_id="recording",
+                )
+                with gr.Row(elem_classes="examples", visible=bool(EXAMPLES)):
+                    self.examples = [
+                        gr.Button(path.stem.replace("-", " "), size="sm", min_width=120)
+                        for path in EXAMPLES
+                    ]
+                gr.HTML(cards.PRIVACY, elem_classes="hs")
+            with gr.Column(scale=6, min_width=320):
+                verdict = gr.HTML(cards.WELCOME, elem_classes="hs", elem_id="verdict")
+                with gr.Accordion("Advanced", open=False):
+                    self.prior = gr.Slider(
+                        1,
+                        99,
+                        50,
+                        step=1,
+                        label="Of 100 recordings like this one, how many are fake?",
+                        info="Your expectation before listening (the prior): it moves P(fake) and "
+                        "the verdict, not the evidence.",
+                        elem_id="prior",
+                    )
+                    self.explained = gr.Dropdown(
+                        [],
+                        label="Explain which detector?",
+                        info="Detectors without a spectrogram inside take longer to explain.",
+                        elem_id="explained",
+                    )
+        self.sound = gr.HTML("", elem_classes="hs", elem_id="sound")
+        self.panels = {"verdict": verdict}
+        for name in ("seconds", "timeline", "bands", "detectors"):
+            self.panels[name] = gr.HTML("", elem_classes="hs", elem_id=name)
+        with gr.Row(equal_height=False):
+            with gr.Column(min_width=320, elem_id="about"):
+                self.panels["facts"] = gr.HTML("", elem_classes="hs", elem_id="facts")
+            with gr.Column(min_width=320):
+                gr.HTML(cards.LIMITS, elem_classes="hs")
+        self.served = gr.HTML("", elem_classes="hs", elem_id="served")
+        self.timer = gr.Timer(5)
+
+    def _connect(self) -> None:
+        shown = [*self.panels.values(), self.sound, self.report, self.explained]
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        busy: dict[str, Any] = {"concurrency_id": ONE_AT_A_TIME, "concurrency_limit": 1}
+        heard = self.audio.change(
+            self.hear, [self.audio, self.prior], shown, trigger_mode="always_last", **quiet, **busy
+        )
+        chosen = self.explained.input(
+            self.explain_other,
+            [self.audio, self.report, self.prior, self.explained],
+            shown,
+            trigger_mode="always_last",
+            **quiet,
+            **busy,
+        )
+        for event in (heard, chosen):  # in the browser: the server is the one that did not answer
+            event.failure(None, None, self.panels["verdict"], js=f"() => {cards.BUSY!r}", **quiet)
+        self.prior.input(
+            self.weigh,
+            [self.report, self.prior],
+            [self.panels["verdict"], self.panels["detectors"]],
+            trigger_mode="always_last",
+            **quiet,
+        )
+        for button, path in zip(self.examples, EXAMPLES, strict=True):
+            button.click(lambda path=path: str(path), None, self.audio, **quiet)
+        service_lines = [self.notices, self.served]
+        self.blocks.load(self.served_now, None, service_lines, queue=False, **quiet)
+        self.timer.tick(self.served_now, None, service_lines, queue=False, **quiet)
+
+    def _api(self) -> None:
+        file = gr.Audio(type="filepath", format=None, label="file", visible=False)
+        prior = gr.Number(0.5, minimum=0.001, maximum=0.999, label="prior", visible=False)
+        detector = gr.Textbox("", label="detector", visible=False)
+        said = gr.JSON(label="answer", visible=False)
+        gr.Button(visible=False).click(
+            self.analyze,
+            [file, prior, detector],
+            said,
+            api_name="analyze",
+            concurrency_id=ONE_AT_A_TIME,
+            concurrency_limit=1,
+        )
+
+    # --- events ---
+
+    def hear(self, path: str | None, percent: float) -> Iterator[Updates]:
+        """Analyse a recording that was uploaded, recorded or chosen."""
+        if path is None:
+            yield self._named(nothing()) | {self.sound: "", self.report: EMPTY}
+            return
+        last = EMPTY
+        yield self._named(nothing()) | {self.sound: ""}
+        for report in analyse(path, self.shelf.detectors()):
+            updates = self._shown(report, percent, last)
+            if report.wave is not None and last.wave is None:
+                updates[self.sound] = evidence.sound(self._playable(report.wave))
+            yield updates
+            last = report
+
+    def explain_other(
+        self, path: str | None, scored: Report, percent: float, name: str
+    ) -> Iterator[Updates]:
+        """Explain the opinion of the detector that was chosen."""
+        if path is None or name not in [opinion.name for opinion in scored.opinions]:
+            return
+        last = scored
+        for report in explained_by(scored, read(path, max_seconds=LONGEST_S), name):
+            yield self._shown(report, percent, last)
+            last = report
+
+    def weigh(self, scored: Report, percent: float) -> Updates:
+        """Verdict and table under another prior: the detectors are not asked again."""
+        if not scored.opinions:
+            return gr.skip()
+        shown = panels(scored, percent / 100)
+        return self._named({name: shown[name] for name in ("verdict", "detectors")})
+
+    def served_now(self) -> tuple[str, str]:
+        """Notices about the registry, and the versions in service."""
+        versions = [version for version, _ in self.shelf.detectors()]
+        return cards.notices(self.shelf.notices), cards.served(versions)
+
+    def analyze(self, file: str, prior: float = 0.5, detector: str = "") -> dict[str, Any]:
+        """Score a recording for signs of synthesis.
+
+        file: a recording of up to 10 minutes and 20 MB. prior: the share of fakes among recordings
+        like this one, between 0 and 1. detector: whose verdict to give; the best one's if empty.
+
+        Returns verdict ("fake", "real", "inconclusive", or why there is none: "no-speech",
+        "too-short", "unreadable", ...), words, p_fake, llr (natural log, positive = fake),
+        detector, models (a row each), windows (llr by start_s and end_s), facts and error.
+        """
+        *_, report = judge(file, self.shelf.detectors())
+        return answer(report, prior, detector)
+
+    # --- parts ---
+
+    def _named(self, html: dict[str, str]) -> Updates:
+        return {self.panels[name]: value for name, value in html.items()}
+
+    def _shown(self, report: Report, percent: float, last: Report) -> Updates:
+        updates = self._named(panels(report, percent / 100, last))
+        updates[self.report] = replace(report, wave=None)
+        if report.explained:
+            names = [opinion.name for opinion in report.opinions]
+            updates[self.explained] = gr.Dropdown(names, value=report.explained)
+        return updates
+
+    def _playable(self, wave: Waveform) -> str:
+        """Address of the recording as the detectors hear it; the file goes with the uploads."""
+        folder = tempfile.mkdtemp(dir=self.sound.GRADIO_CACHE)
+        path = Path(folder, "heard.wav")
+        sf.write(path, wave.samples, RATE, subtype="PCM_16")
+        served = self.sound.move_resource_to_block_cache(path)
+        return f"gradio_api/file={quote(str(served))}"
+
+
+def theme() -> gr.themes.Base:
+    """Greys, since colour belongs to the evidence, and system fonts, since nothing is fetched."""
+    sans = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "sans-serif"]
+    mono = ["ui-monospace", "SFMono-Regular", "Menlo", "monospace"]
+    look = gr.themes.Base(primary_hue="slate", neutral_hue="slate", font=sans, font_mono=mono)
+    return look.set(slider_color="*neutral_500")
+
+
+def launch(page: Page, host: str, port: int) -> None:
+    """Serve until the process is told to stop."""
+    _, address, _ = page.blocks.launch(
+        server_name=host,
+        server_port=port,
+        share=False,
+        quiet=True,
+        prevent_thread_lock=True,
+        show_error=False,
+        strict_cors=True,
+        ssr_mode=False,
+        max_file_size="20mb",
+        run_history=False,
+        enable_monitoring=False,
+        footer_links=[],
+        allowed_paths=[str(HERE / "examples")],
+        favicon_path=None,
+        theme=theme(),
+        css_paths=HERE / "page" / "style.css",
+        head=f"<script>{(HERE / 'page' / 'player.js').read_text()}</script>",
+    )
+    print(f"Hearsay is at {address}", flush=True)
+    page.blocks.block_thread()
+
+
+def main() -> None:
+    """Start the page: on this machine alone, or for everybody on a Hugging Face Space."""
+    prepare()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    host = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
+    folders = [BUNDLED / name for name in bundled()]
+    with tempfile.TemporaryDirectory(prefix="hearsay-") as uploads:
+        os.environ["GRADIO_TEMP_DIR"] = uploads
+        shelf = Shelf(folders)
+        page = Page(shelf)
+        service.start(shelf, folders)
+        try:
+            launch(page, host, int(os.environ.get("PORT", "7860")))
+        except OSError as error:
+            sys.exit(f"The page did not start: {error}")
+
+
+if __name__ == "__main__":
+    main()

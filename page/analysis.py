@@ -1,0 +1,155 @@
+"""One recording through everything: read, score, explain; a Report after each step.
+
+    for report in analyse("clip.m4a", shelf.detectors()):
+        print(report.step, [opinion.score.llr for opinion in report.opinions])
+
+Pure Python: the page, its API and the tests all run this.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from detectors import AudioError, Config, Detector, Score, Waveform, read
+from detectors.registry import Version
+from explain import ExplainError, Explanation, explain, methods
+
+LONGEST_S = 600.0
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """One detector's answer: the version that gave it, its score and the time it took."""
+
+    version: Version
+    detector: Detector
+    score: Score
+    milliseconds: float
+
+    @property
+    def name(self) -> str:
+        return self.version.name
+
+    @property
+    def config(self) -> Config:
+        return self.detector.config
+
+    def kind(self, prior: float = 0.5) -> str:
+        """ "fake", "real" or "inconclusive"; see `Calibration.verdict`."""
+        return self.config.calibration.verdict(self.score.llr, prior)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is known about a recording so far.
+
+    step: what happens next, in words, or "" when all is done. share: 0..1 of the way. opinions
+    begin with the detector that gives the verdict; waiting: the names of those to come. explained:
+    the detector that `seconds` (its decisive seconds) and `bands` (with their frequencies) explain.
+    error: why there is no verdict. notices: what went wrong on the way, in sentences.
+    """
+
+    step: str = "Reading the recording"
+    share: float = 0.0
+    wave: Waveform | None = None
+    opinions: tuple[Opinion, ...] = ()
+    waiting: tuple[str, ...] = ()
+    explained: str = ""
+    seconds: Explanation | None = None
+    bands: Explanation | None = None
+    error: AudioError | None = None
+    notices: tuple[str, ...] = ()
+
+
+def ranked(entries: Sequence[tuple[Version, Detector]]) -> list[tuple[Version, Detector]]:
+    """Detectors by dev EER, the best first; equal ones by name, unmeasured ones last.
+
+    The first one gives the page's verdict, the others are second opinions: its error rates were
+    measured, while those of a vote would be anybody's guess.
+    """
+    return sorted(entries, key=lambda entry: (entry[1].config.rank[0], entry[0].name))
+
+
+def analyse(
+    source: str | Path | bytes, entries: Sequence[tuple[Version, Detector]], explained: str = ""
+) -> Iterator[Report]:
+    """Yield a Report before each step and one at the end: read, score with all, explain one.
+
+    The verdict is there with the first opinion, before any explanation. explained: the name of the
+    detector to explain (default: see `to_explain`).
+    """
+    report = Report()
+    for report in judge(source, entries):
+        if report.step:
+            yield report
+    if report.wave is not None and report.opinions:
+        yield from explained_by(report, report.wave, to_explain(report.opinions, explained))
+    else:
+        yield report
+
+
+def judge(
+    source: str | Path | bytes, entries: Sequence[tuple[Version, Detector]]
+) -> Iterator[Report]:
+    """Yield a Report before each step and one at the end: read and score with all, best first."""
+    entries = ranked(entries)
+    report = Report(waiting=tuple(version.name for version, _ in entries))
+    yield report
+    try:
+        wave = read(source, max_seconds=LONGEST_S)
+    except AudioError as error:
+        yield replace(report, step="", share=1.0, waiting=(), error=error)
+        return
+    report = replace(report, wave=wave)
+    for n, (version, detector) in enumerate(entries):
+        share = 0.1 + 0.5 * n / len(entries)
+        yield replace(report, step=f"{version.name} is listening", share=share)
+        started = time.perf_counter()
+        score = detector.score(wave)
+        took = 1000 * (time.perf_counter() - started)
+        report = replace(report, waiting=report.waiting[1:])
+        if math.isfinite(score.llr):
+            opinion = Opinion(version, detector, score, took)
+            report = replace(report, opinions=(*report.opinions, opinion))
+        else:
+            notice = f"{version.name} gave no usable number for this recording and was left out."
+            report = replace(report, notices=(*report.notices, notice))
+    yield replace(report, step="", share=1.0)
+
+
+def to_explain(opinions: Sequence[Opinion], wanted: str = "") -> str:
+    """Name of the detector to explain: the wanted one if it has an opinion.
+
+    Otherwise it is the best one with a convolutional picture, which takes seconds where others may
+    take a minute, and failing that the best one.
+    """
+    names = [opinion.name for opinion in opinions]
+    if wanted in names:
+        return wanted
+    quick = [opinion.name for opinion in opinions if "gradcam" in methods(opinion.detector)]
+    return (quick or names)[0]
+
+
+def explained_by(report: Report, wave: Waveform, name: str) -> Iterator[Report]:
+    """Explain one detector's opinion on a scored recording: first by time, then by frequency.
+
+    A long recording is explained where this detector's evidence for fake is strongest.
+    """
+    opinion = next(opinion for opinion in report.opinions if opinion.name == name)
+    start_s = max(opinion.score.windows, key=lambda window: window.llr).start_s
+    saliency = "gradcam" if "gradcam" in methods(opinion.detector) else "integrated-gradients"
+    report = replace(report, wave=wave, explained=name, seconds=None, bands=None)
+    try:
+        yield replace(report, step=f"Finding the seconds that decided {name}", share=0.65)
+        seconds = explain(opinion.detector, wave, "shapley-time", start_s=start_s)
+        report = replace(report, seconds=seconds)
+        yield replace(report, step=f"Finding the frequencies that decided {name}", share=0.85)
+        bands = explain(opinion.detector, wave, saliency, start_s=start_s)
+        report = replace(report, bands=bands)
+    except ExplainError as error:
+        report = replace(report, notices=(*report.notices, str(error)))
+    yield replace(report, step="", share=1.0)

@@ -1,0 +1,104 @@
+"""The page's evidence as HTML: which seconds and frequencies decided, and how it went over time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html import escape
+
+from explain import Explanation, decisive_seconds
+
+from . import figures
+from .analysis import Report
+from .cards import panel
+
+PLAY = (
+    '<div class="player"><button class="play" data-toggle '
+    'aria-label="Play or pause">▶</button>'
+    '<span class="clock" data-clock></span><span class="hint">as the detectors heard it: mono, '
+    "16 kHz; click below to listen there</span></div>"
+)
+METHODS = {"gradcam": "Grad-CAM", "integrated-gradients": "Integrated gradients"}
+
+
+def seconds_panel(report: Report) -> str:
+    """Which seconds decided: the waveform, lit once the explanation is there."""
+    if report.wave is None or report.error is not None:
+        return ""
+    if report.seconds is None:
+        said = f"<p>{escape(report.step)} …</p>" if report.step else ""
+        return panel("Which seconds decided", said + PLAY + figures.waveform(report.wave))
+    explanation = in_llr(report, report.seconds)
+    strongest = decisive_seconds(explanation)
+    chips = "".join(
+        f'<button class="chip {figures.side(value)}" '
+        f'data-play="{start:.3f}" data-until="{end:.3f}" '
+        f'aria-label="Play {start:.1f} to {end:.1f} seconds, {figures.towards(value)}">'
+        f"▶ {start:.1f} to {end:.1f} s <b>{figures.signed(value)}</b></button>"
+        for start, end, value in strongest
+    )
+    name = escape(report.explained)
+    text = (
+        f"<p>How far each stretch moved <b>{name}</b>'s answer: "
+        '<b class="fake">▲ towards fake</b>, <b class="real">▼ towards real</b>. '
+        f"{_where(report)}</p>"
+        f'<p class="chips">Strongest: {chips}</p>'
+    )
+    foot = (
+        f"Exact Shapley values in LLR: {len(explanation.values)} stretches, heard in every "
+        "combination; what is left out becomes background noise. They add up to the step from "
+        f"noise alone to this answer, with a residual of {explanation.residual:.1g}."
+    )
+    picture = figures.waveform(report.wave, explanation)
+    return panel("Which seconds decided", text + PLAY + picture, foot)
+
+
+def in_llr(report: Report, explanation: Explanation) -> Explanation:
+    """Values in logit units -> units of the LLR that the table shows."""
+    name = report.explained
+    scale = next(o.config.calibration.scale for o in report.opinions if o.name == name)
+    residual = abs(scale) * explanation.residual
+    return replace(explanation, values=scale * explanation.values, residual=residual)
+
+
+def _where(report: Report) -> str:
+    """Which part of a long recording is explained."""
+    wave, explanation = report.wave, report.seconds
+    if wave is None or explanation is None or explanation.times is None:
+        return ""
+    start, end = explanation.times[0], explanation.times[-1]
+    if end - start > wave.facts.seconds - 0.01:
+        return ""
+    return f"Shown is {start:.1f} to {end:.1f} s, where the evidence for fake is strongest."
+
+
+def bands_panel(report: Report) -> str:
+    """Which frequencies decided, and when: the spectrogram under its saliency."""
+    if report.wave is None or report.bands is None:
+        return ""
+    text = (
+        f"<p>The same stretch by frequency: dark is loud, colour is what moved "
+        f"<b>{escape(report.explained)}</b>. Strongest: "
+        f"{escape(figures.loudest_cells(report.bands))}.</p>"
+        '<label class="switch"><input type="checkbox" checked data-heat> Show what decided</label>'
+    )
+    foot = f"{METHODS[report.bands.method]}: a map of where to listen, not a proof."
+    picture = figures.spectrogram(report.wave, in_llr(report, report.bands))
+    return panel("Which frequencies decided", text + picture, foot)
+
+
+def timeline_panel(report: Report) -> str:
+    """Evidence over a recording that is longer than one window of the main detector."""
+    if report.wave is None or not report.opinions or len(report.opinions[0].score.windows) < 2:
+        return ""
+    main = report.opinions[0]
+    text = (
+        f"<p>What <b>{escape(main.name)}</b> hears around each moment: above the line speaks for "
+        "fake, below it for real; inside the grey band it cannot tell. Click to listen there.</p>"
+    )
+    plot = figures.timeline(report.wave, main.score, main.config.calibration)
+    return panel("Over the whole recording", text + plot)
+
+
+def sound(address: str) -> str:
+    """The recording itself, at `address`, for the buttons and clicks on the evidence to play."""
+    return f'<audio id="heard" preload="auto" src="{escape(address)}"></audio>'

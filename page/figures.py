@@ -1,0 +1,283 @@
+"""Pictures of a recording and of what decided, as HTML and SVG.
+
+They take their colours from the page (light or dark), stretch to any width and share one clock:
+`player.js` moves a cursor over every `.area` with data-from and data-to, and plays from a click.
+Warm colours and upwards are evidence for fake, cool colours and downwards for real.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from html import escape
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from detectors import Score, Waveform
+from detectors.audio import RATE
+from detectors.detector import Calibration
+from explain import Explanation, decisive_seconds
+
+COLUMNS = 640  # points across a drawn waveform
+N_FFT, HOP = 512, 64  # 32-ms frames every 4 ms: a picture about a thousand pixels wide
+RANGE_DB = 70.0
+WARM, COOL = (249, 115, 22), (37, 99, 235)
+REACH = 33  # height of the longest bar in per cent: its label fits beyond it
+HEARD = 0.12  # share of the strongest window below which a window stays unlit
+
+
+def side(value: float) -> str:
+    """ "fake" or "real": what a value speaks for."""
+    return "fake" if value > 0 else "real"
+
+
+def towards(value: float) -> str:
+    """A value with its direction in words."""
+    return f"{signed(value)} towards {side(value)}"
+
+
+def signed(value: float) -> str:
+    """A value with its sign and two digits that say something: "+1.3", "-0.04"."""
+    small = abs(value) < 0.095
+    return f"{value:+.2f}" if small else f"{value:+.1f}"
+
+
+# --- time ---
+
+
+def waveform(wave: Waveform, explanation: Explanation | None = None) -> str:
+    """The waveform, with each window of the explanation lit by its share in the decision.
+
+    Without an explanation the whole recording is drawn, with one its stretch, and bars below.
+    """
+    start, end = 0.0, wave.facts.seconds
+    if explanation is None or explanation.times is None:
+        svg = _envelope(wave.samples, "wave")
+        return _plot(_area(svg, start, end, "The recording's waveform.", 130), start, end)
+    start, end = float(explanation.times[0]), float(explanation.times[-1])
+    samples = wave.samples[round(start * RATE) : round(end * RATE)]
+    edges = (explanation.times - start) / (end - start)
+    peak = float(np.abs(explanation.values).max()) or 1.0
+    lights, bars, labels = [], [], []
+    for left, right, value in zip(edges[:-1], edges[1:], explanation.values, strict=True):
+        share = abs(value) / peak
+        x, width = 1000 * left, 1000 * (right - left)
+        if share >= HEARD:
+            lights.append(_rect(x, 0, width, 100, side(value), opacity=0.06 + 0.3 * share))
+        height = REACH * share
+        top = 50 - height if value > 0 else 50
+        bars.append(_rect(x + 2, top, width - 4, max(height, 0.8), side(value)))
+        labels.append(_label(value, (left + right) / 2, share))
+    svg = "".join(lights) + _envelope(samples, "wave")
+    strongest = decisive_seconds(explanation)
+    told = ", ".join(f"{a:.1f} to {b:.1f} s {towards(value)}" for a, b, value in strongest)
+    area = _area(svg, start, end, f"Waveform with the decisive seconds lit: {told}.", 130)
+    middle = '<line class="zero" x1="0" x2="1000" y1="50" y2="50"/>'
+    alt = "Bars: how far each stretch moved the answer, upwards to fake, downwards to real."
+    below = _area(middle + "".join(bars), start, end, alt, 96, "".join(labels), "bars")
+    return _plot(area + below, start, end)
+
+
+def timeline(wave: Waveform, score: Score, calibration: Calibration) -> str:
+    """LLR of every window over the whole recording, with threshold and band of "inconclusive"."""
+    end = wave.facts.seconds
+    llrs = [window.llr for window in score.windows]
+    low, high = calibration.abstain
+    reach = 1.15 * max(3.0, *(abs(llr) for llr in (*llrs, low, high)))
+
+    def y(llr: float) -> float:
+        return 50 - 50 * llr / reach
+
+    points = [(500 * (w.start_s + w.end_s) / end, y(w.llr)) for w in score.windows]
+    points = [(0.0, points[0][1]), *points, (1000.0, points[-1][1])]
+    line = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
+    limit = y(calibration.threshold)
+    closed = f"0,{limit:.1f} {line} 1000,{limit:.1f}"
+    band = _rect(0, y(high), 1000, y(low) - y(high), "unsure", opacity=0.16) if high > low else ""
+    fills = "".join(
+        f'<clipPath id="hs-{kind}">{_rect(0, top, 1000, tall, kind)}</clipPath>'
+        f'<polygon class="{kind}" clip-path="url(#hs-{kind})" points="{closed}"/>'
+        for kind, top, tall in (("fake", 0.0, limit), ("real", limit, 100 - limit))
+    )
+    rule = f'<line class="threshold" x1="0" x2="1000" y1="{limit:.1f}" y2="{limit:.1f}"/>'
+    svg = f'{band}<g opacity="0.4">{fills}</g>{rule}<polyline class="llr" points="{line}"/>'
+    worst = max(score.windows, key=lambda window: window.llr)
+    alt = f"Evidence over time; strongest for fake from {worst.start_s:.1f} to {worst.end_s:.1f} s."
+    words = '<span class="corner top fake">fake</span><span class="corner bottom real">real</span>'
+    return _plot(_area(svg, 0, end, alt, 140, words), 0, end)
+
+
+# --- time and frequency ---
+
+
+def spectrogram(wave: Waveform, explanation: Explanation | None = None) -> str:
+    """Loudness by time and frequency, 0 to 8 kHz, under the saliency of the explanation."""
+    start, end = 0.0, wave.facts.seconds
+    if explanation is not None and explanation.times is not None:
+        start, end = float(explanation.times[0]), float(explanation.times[-1])
+    samples = wave.samples[round(start * RATE) : round(end * RATE)]
+    ink = _loudness(samples)
+    layers = f'<img class="ink" alt="" src="{_picture(_black(ink))}"/>'
+    alt = "Spectrogram."
+    if explanation is not None and explanation.freqs is not None:
+        heat = _heat(explanation, ink.shape)
+        layers += f'<img class="heat" alt="" src="{_picture(_coloured(heat))}"/>'
+        strongest = loudest_cells(explanation)
+        alt = f"Spectrogram with what decided coloured; strongest {strongest}."
+    ticks = "".join(
+        f'<span class="hz" style="bottom:{12.5 * khz}%">{khz} kHz</span>' for khz in (2, 4, 6)
+    )
+    return _plot(_frame(layers + ticks, start, end, alt, 240, "pixels"), start, end)
+
+
+def loudest_cells(explanation: Explanation) -> str:
+    """Where a map over time and frequency is strongest, in words: "2.1 to 2.6 s, 3 to 4 kHz"."""
+    assert explanation.times is not None and explanation.freqs is not None
+    start, end, value = decisive_seconds(explanation, 1)[0]
+    centres = (explanation.times[:-1] + explanation.times[1:]) / 2
+    there = explanation.values[:, (centres >= start) & (centres <= end)].sum(axis=1)
+    hz = (explanation.freqs[:-1] + explanation.freqs[1:]) / 2
+    bands = [np.sum(there[(hz >= 1000 * k) & (hz < 1000 * (k + 1))]) for k in range(8)]
+    best = int(np.argmax(np.sign(value) * np.array(bands)))
+    return f"{start:.1f} to {end:.1f} s, {best} to {best + 1} kHz, towards {side(value)}"
+
+
+def _loudness(samples: np.ndarray) -> np.ndarray:
+    """(257, t) from 0 (RANGE_DB below the loudest cell, or less) to 1."""
+    x = torch.from_numpy(np.ascontiguousarray(samples))
+    spectrum = torch.stft(
+        x, N_FFT, HOP, window=torch.hann_window(N_FFT), return_complex=True, pad_mode="constant"
+    )
+    power = spectrum.abs().square().numpy()
+    decibels = 10 * np.log10(power / max(float(power.max()), 1e-12) + 1e-12)
+    return np.clip(1 + decibels / RANGE_DB, 0, 1)
+
+
+def _heat(explanation: Explanation, shape: tuple[int, int]) -> np.ndarray:
+    """The explanation's density on a linear grid of `shape`, from -1 (real) to 1 (fake)."""
+    assert explanation.times is not None and explanation.freqs is not None
+    area = np.diff(explanation.freqs)[:, None] * np.diff(explanation.times)[None, :]
+    density = explanation.values / np.maximum(area, 1e-9)
+    hz = np.linspace(0, RATE / 2, shape[0])
+    seconds = np.linspace(explanation.times[0], explanation.times[-1], shape[1])
+    row = np.searchsorted(explanation.freqs, hz, side="right") - 1
+    column = np.searchsorted(explanation.times, seconds, side="right") - 1
+    inside = (row >= 0) & (row < len(density))
+    grid = density[row.clip(0, len(density) - 1)][:, column.clip(0, density.shape[1] - 1)]
+    smooth = gaussian_filter(grid * inside[:, None], (4.0, 8.0))
+    return np.clip(smooth / max(float(np.quantile(np.abs(smooth), 0.995)), 1e-12), -1, 1)
+
+
+def _black(ink: np.ndarray) -> np.ndarray:
+    """(f, t) from 0 to 1 -> (f, t, 4) black whose opacity is the loudness."""
+    alpha = (255 * ink**1.5).astype(np.uint8)
+    return np.dstack([np.zeros((*ink.shape, 3), np.uint8), alpha])
+
+
+def _coloured(heat: np.ndarray) -> np.ndarray:
+    """(f, t) from -1 to 1 -> (f, t, 4) warm or cool whose opacity is the strength."""
+    colour = np.where(heat[..., None] > 0, np.array(WARM), np.array(COOL)).astype(np.uint8)
+    return np.dstack([colour, (215 * np.abs(heat)).astype(np.uint8)])
+
+
+def _picture(rgba: np.ndarray) -> str:
+    """(f, t, 4) with frequency rising -> data address of a WebP picture, 0 Hz at the bottom."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(rgba[::-1])).save(file, "WEBP", quality=80)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+# --- probability ---
+
+
+def scale(marks: Sequence[tuple[str, float]], band: tuple[float, float]) -> str:
+    """P(fake) from 0 to 100 %: a big mark for the first (name, p), small ones for the others.
+
+    band: the probabilities between which the verdict is "inconclusive".
+    """
+    low, high = (100 * edge for edge in band)
+    zone = f'<i class="band" style="left:{low:.1f}%;width:{high - low:.1f}%"></i>'
+    kinds = ["mark main", *["mark"] * (len(marks) - 1)]
+    dots = "".join(
+        f'<i class="{kind}" style="left:{100 * p:.1f}%" title="{escape(name)}"></i>'
+        for kind, (name, p) in reversed(list(zip(kinds, marks, strict=True)))
+    )
+    said = ", ".join(f"{name} {100 * p:.0f} %" for name, p in marks)
+    return (
+        f'<div class="scale" role="img" aria-label="{escape(f"P(fake): {said}")}">'
+        f'<div class="track">{zone}{dots}</div>'
+        '<div class="ends"><span class="real">real</span><span>50 %</span>'
+        '<span class="fake">fake</span></div></div>'
+    )
+
+
+# --- parts ---
+
+
+def _envelope(samples: np.ndarray, kind: str) -> str:
+    """Outline of the samples' lowest and highest values in COLUMNS columns, peak-normalised."""
+    columns = np.array_split(samples, min(COLUMNS, len(samples)))
+    peak = max(float(np.abs(samples).max()), 1e-6) / 46
+    x = np.linspace(0, 1000, len(columns))
+    top = [50 - float(c.max()) / peak for c in columns]
+    bottom = [50 - float(c.min()) / peak for c in columns]
+    outline = [*zip(x, top, strict=True), *zip(x[::-1], bottom[::-1], strict=True)]
+    return f'<polygon class="{kind}" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in outline)}"/>'
+
+
+def _rect(x: float, y: float, width: float, height: float, kind: str, opacity: float = 1.0) -> str:
+    return (
+        f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
+        f'fill-opacity="{opacity:.2f}"/>'
+    )
+
+
+def _label(value: float, centre: float, share: float) -> str:
+    """The value beyond the end of its bar."""
+    place = f"bottom:{50 + REACH * share:.0f}%" if value > 0 else f"top:{50 + REACH * share:.0f}%"
+    return f'<span class="value" style="left:{100 * centre:.1f}%;{place}">{signed(value)}</span>'
+
+
+def _area(
+    svg: str, start: float, end: float, alt: str, height: int, over: str = "", kind: str = ""
+) -> str:
+    box = 'viewBox="0 0 1000 100" preserveAspectRatio="none" aria-hidden="true"'
+    return _frame(f"<svg {box}>{svg}</svg>{over}", start, end, alt, height, kind)
+
+
+def _frame(inside: str, start: float, end: float, alt: str, height: int, kind: str) -> str:
+    return (
+        f'<div class="area {kind}" style="height:{height}px" role="img" aria-label="{escape(alt)}" '
+        f'data-from="{start:.3f}" data-to="{end:.3f}">{inside}<i class="cursor"></i></div>'
+    )
+
+
+def _plot(areas: str, start: float, end: float) -> str:
+    marks = ""
+    for at in _ticks(start, end):
+        share = (at - start) / (end - start)
+        kind = "first" if share < 0.03 else "last" if share > 0.97 else ""
+        marks += f'<span class="{kind}" style="left:{100 * share:.2f}%">{clock(at)}</span>'
+    axis = f'<div class="axis" aria-hidden="true">{marks}</div>'
+    return f'<div class="plot">{areas}{axis}</div>'
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people write them: "2.5 s", "1:05"."""
+    if seconds < 60:
+        return f"{seconds:g} s"
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def _ticks(start: float, end: float) -> Iterable[float]:
+    """Round times, about five to eight of them."""
+    span = end - start
+    step = next((s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120) if span / s <= 8), 300)
+    first = np.ceil(start / step - 1e-9)
+    return [
+        abs(round(float(n) * step, 3)) for n in np.arange(first, np.floor(end / step + 1e-9) + 1)
+    ]

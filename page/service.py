@@ -1,0 +1,46 @@
+"""Keeping what the page serves warm and current, in the background."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from detectors import registry
+from detectors.audio import RATE, speech_seconds
+from detectors.shelf import Shelf
+
+
+def start(shelf: Shelf, bundled: Sequence[Path]) -> threading.Thread:
+    """Warm up, put the bundled detectors into the registry, then follow its champions.
+
+    The shelf serves the bundled detectors meanwhile. A registry out of reach is a notice of the
+    shelf, not the end of the page.
+    """
+    thread = threading.Thread(
+        target=_start, args=(shelf, bundled), name="hearsay-start", daemon=True
+    )
+    thread.start()
+    return thread
+
+
+def _start(shelf: Shelf, bundled: Sequence[Path]) -> None:
+    warm_up(shelf)
+    try:
+        registry.seed(bundled)
+    except registry.RegistryError as error:
+        print(error, file=sys.stderr)
+    shelf.watch()
+
+
+def warm_up(shelf: Shelf) -> None:
+    """Let everything that a first recording would wait for run once."""
+    hiss = np.random.default_rng(0).normal(0, 0.05, RATE).astype(np.float32)
+    speech_seconds(hiss)
+    with torch.inference_mode():
+        for _, detector in shelf.detectors():
+            detector.logits(torch.from_numpy(np.resize(hiss, detector.config.window))[None])

@@ -1,0 +1,122 @@
+"""The analysis: order of its steps, every way to end without a verdict, and its plain answer."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+from toys import Linear, toy
+from voice import RATE, voice
+
+from detectors.registry import Version
+from page.analysis import analyse, explained_by, judge, ranked, to_explain
+from page.answer import answer
+
+
+def entry(name, level=1.0, eer=None, **changes):
+    """A detector whose logit is `level` times the clip's mean square at its own scale."""
+    net = torch.nn.Module()
+    net.forward = lambda x: level * x.square().mean(dim=1)
+    figures = {} if eer is None else {"dev": {"eer": eer}}
+    return Version(name, 2, ("champion",), {}), toy(net, figures=figures, **changes)
+
+
+def flac(samples, rate=RATE) -> bytes:
+    file = io.BytesIO()
+    sf.write(file, samples, rate, format="FLAC")
+    return file.getvalue()
+
+
+THREE = [entry("aasist", 900.0), entry("cnn", 500.0, eer=0.2), entry("resnet", -400.0, eer=0.1)]
+SHORT, LONG = flac(voice(0.9, 1)), flac(voice(3.0, 2))
+
+
+def test_best_on_dev_comes_first_and_the_unmeasured_last():
+    assert [version.name for version, _ in ranked(THREE)] == ["resnet", "cnn", "aasist"]
+
+
+def test_verdict_comes_before_the_other_detectors_and_before_explanations():
+    reports = list(analyse(LONG, THREE))
+    waiting = [(len(r.opinions), r.seconds is None, r.bands is None) for r in reports]
+    assert waiting == sorted(waiting, key=lambda w: (w[0], not w[1], not w[2]))
+    first = next(r for r in reports if r.opinions)
+    assert first.opinions[0].name == "resnet" and first.waiting == ("cnn", "aasist")
+    assert first.seconds is None and first.step
+    assert [r.share for r in reports] == sorted(r.share for r in reports)
+    last = reports[-1]
+    assert last.step == "" and last.share == 1.0 and not last.waiting
+    assert last.seconds is not None and last.bands is not None and last.explained == "resnet"
+
+
+def test_opinions_are_the_detectors_scores():
+    *_, last = judge(LONG, THREE)
+    for opinion in last.opinions:
+        assert opinion.score == opinion.detector.score(last.wave)
+        assert opinion.milliseconds > 0
+
+
+def test_explanation_is_of_the_detector_that_was_asked_for():
+    *_, last = analyse(SHORT, THREE, explained="cnn")
+    assert last.explained == "cnn"
+    assert to_explain(last.opinions, "nobody") == "resnet"
+    *_, other = explained_by(last, last.wave, "aasist")
+    assert other.explained == "aasist" and other.opinions == last.opinions
+    assert other.seconds.full == pytest.approx(900 / 500 * last.seconds.full)
+
+
+def test_long_recording_is_explained_where_evidence_for_fake_is_strongest():
+    quiet, loud = voice(3.0, 1), voice(1.0, 2)
+    clip = np.concatenate([0.1 * quiet, loud])
+    *_, last = analyse(flac(clip), [entry("cnn", 500.0)])
+    assert last.seconds.times[0] == pytest.approx(3.0) and last.bands.times[0] >= 3.0
+
+
+def test_detector_without_a_number_is_left_out_and_said():
+    broken = Version("broken", 1, (), {}), toy(Linear(torch.full((16_000,), torch.nan)))
+    *_, last = analyse(SHORT, [broken, entry("cnn")])
+    assert [opinion.name for opinion in last.opinions] == ["cnn"]
+    assert last.notices == ("broken gave no usable number for this recording and was left out.",)
+
+
+def test_no_detectors_is_said():
+    *_, last = analyse(SHORT, [])
+    assert last.step == "" and not last.opinions
+    assert answer(last)["error"] == "No detector is in service."
+
+
+ERRORS = {
+    "unreadable": b"this is not a recording",
+    "empty": b"",
+    "too-short": flac(voice(0.3, 1)),
+    "no-speech": flac(np.random.default_rng(0).normal(0, 0.01, 2 * RATE)),
+    "too-long": flac(np.zeros(11 * 60 * 8000), 8000),
+}
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_recordings_that_cannot_be_judged_end_with_one_sentence(kind):
+    *_, last = analyse(ERRORS[kind], THREE)
+    assert last.error is not None and last.error.kind == kind
+    assert last.step == "" and not last.opinions and not last.waiting
+    said = answer(last)
+    assert said["verdict"] == kind and said["p_fake"] is None and said["error"] == str(last.error)
+
+
+def test_answer_is_plain_json_with_the_documented_fields():
+    *_, last = judge(LONG, THREE)
+    said = json.loads(json.dumps(answer(last, prior=0.2, detector="cnn")))
+    cnn = next(opinion for opinion in last.opinions if opinion.name == "cnn")
+    assert said["detector"] == "cnn" and said["prior"] == 0.2
+    assert said["llr"] == cnn.score.llr and said["p_fake"] == cnn.score.p_fake(0.2)
+    assert said["verdict"] == cnn.kind(0.2)
+    assert [row["name"] for row in said["models"]] == ["resnet", "cnn", "aasist"]
+    assert said["models"][0]["version"] == 2 and said["models"][0]["eer"]["dev"] == 0.1
+    assert len(said["windows"]) == len(cnn.score.windows) > 1
+    assert said["facts"]["seconds"] == pytest.approx(3.0)
+
+
+def test_answer_names_the_detectors_when_the_wanted_one_is_not_there():
+    *_, last = judge(SHORT, THREE)
+    assert "resnet, cnn, aasist" in answer(last, detector="xlsr")["error"]

@@ -1,0 +1,191 @@
+"""The page's HTML: verdicts, figures, facts and status, read as a person would read them."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+from toys import Pooled, Tone, toy, waveform, with_tone
+
+from detectors import AudioError
+from detectors.detector import Calibration
+from detectors.registry import Version
+from explain import explain
+from page import cards, evidence, figures
+from page.analysis import Opinion, Report
+from page.panels import EMPTY, nothing, panels
+
+CALIBRATION = Calibration(scale=2.0, threshold=0.1, abstain=(-0.5, 0.6))
+FIGURES = {"dev": {"eer": 0.2}, "test": {"eer": 0.14, "eer_ci": [0.11, 0.17]}}
+
+
+def text(html: str) -> str:
+    """What a person reads, in one line."""
+    pieces: list[str] = []
+    parser = HTMLParser()
+    parser.handle_data = pieces.append
+    parser.feed(html)
+    return re.sub(r"\s+", " ", " ".join(pieces))
+
+
+def report(llr=3.0, others=(), seconds=1.0, **changes) -> Report:
+    """A scored recording with a tone in its second half; `others` are (name, llr)."""
+    clip = waveform(with_tone(seconds / 2, seconds, n=round(16_000 * seconds)))
+    opinions = []
+    for name, value in (("cnn", llr), *others):
+        detector = toy(Tone(1000.0), calibration=CALIBRATION, figures=FIGURES)
+        score = replace(detector.score(clip), llr=value)
+        opinions.append(Opinion(Version(name, 3, ("champion",), {}), detector, score, 12.0))
+    settings = {"step": "", "share": 1.0, "explained": "cnn", **changes}
+    return Report(wave=clip, opinions=tuple(opinions), **settings)
+
+
+def explained(**changes) -> Report:
+    scored = report(**changes)
+    detector = scored.opinions[0].detector
+    where = {"start_s": scored.wave.facts.seconds - 1}
+    return replace(
+        scored,
+        seconds=explain(detector, scored.wave, **where),
+        bands=explain(detector, scored.wave, "integrated-gradients", **where),
+    )
+
+
+@pytest.mark.parametrize(
+    ("llr", "words", "p"),
+    [(3.0, "Likely fake", "95 %"), (-3.0, "Likely real", "5 %"), (0.0, "Inconclusive", "50 %")],
+)
+def test_verdict_card_says_word_probability_and_error_rate(llr, words, p):
+    said = text(cards.verdict_card(report(llr)))
+    assert words in said and f"P(fake) {p}" in said
+    assert "14 in 100" in said and "11 to 17" in said
+
+
+def test_prior_changes_verdict_and_probability_together():
+    said = text(cards.verdict_card(report(3.0), prior=0.01))
+    assert "Likely real" in said and "if 1 in 100 recordings like this one are fake" in said
+
+
+def test_disagreement_is_said_once_all_have_answered():
+    scored = report(3.0, [("aasist", -3.0)])
+    assert "The detectors disagree" in text(cards.verdict_card(scored))
+    waiting = replace(scored, waiting=("resnet",), step="resnet is listening")
+    said = text(cards.verdict_card(waiting))
+    assert "disagree" not in said and "resnet is listening" in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("no-speech", "No speech"),
+        ("too-short", "Too short"),
+        ("unreadable", "Not readable"),
+        ("too-long", "Too long"),
+    ],
+)
+def test_errors_are_verdicts_with_their_sentence(kind, words):
+    failed = Report(step="", error=AudioError(kind, "Why it is <so>."))
+    shown = panels(failed)
+    assert words in text(shown["verdict"]) and "Why it is <so>." in text(shown["verdict"])
+    assert "<so>" not in shown["verdict"]
+
+
+def test_table_has_every_detector_with_version_rates_and_time():
+    said = text(cards.detectors_panel(report(3.0, [("aasist", -3.0)])))
+    for piece in ("cnn", "aasist", "champion", "+3.00", "-3.00", "20.0 %", "14.0 %", "12 ms"):
+        assert piece in said
+    assert "The verdict is cnn's" in said
+
+
+def test_lit_windows_point_where_the_evidence_is():
+    shown = explained()
+    html = evidence.seconds_panel(shown)
+    assert shown.seconds.values[4:].min() > 0  # the tone is in the second half
+    chips = re.findall(r'class="chip (\w+)" data-play="([\d.]+)"', html)
+    assert len(chips) == 3
+    assert all(kind == "fake" and float(start) >= 0.5 for kind, start in chips)
+    values = [float(v) for v in re.findall(r'class="value"[^>]*>([-+][\d.]+)<', html)]
+    llrs = CALIBRATION.scale * shown.seconds.values
+    np.testing.assert_allclose(values, llrs, atol=0.051)
+
+
+def test_spectrogram_names_the_tones_place():
+    html = evidence.bands_panel(explained())
+    assert re.search(r"0\.[5-9] to [01]\.\d s, (0 to 1|1 to 2) kHz, towards fake", text(html))
+    assert html.count("data:image/webp;base64,") == 2
+
+
+def test_spectrogram_draws_coarse_maps_too():
+    torch.manual_seed(0)
+    detector = toy(Pooled(), frontend="log-mel", calibration=CALIBRATION)
+    scored = report()
+    scored = replace(scored, opinions=(replace(scored.opinions[0], detector=detector),))
+    shown = replace(scored, bands=explain(detector, scored.wave, "gradcam"))
+    assert "Grad-CAM" in text(evidence.bands_panel(shown))
+
+
+def test_timeline_is_for_recordings_of_several_windows():
+    assert evidence.timeline_panel(report()) == ""
+    long = report(seconds=4.0)
+    html = evidence.timeline_panel(long)
+    assert "threshold" in html and 'data-to="4.000"' in html
+    assert "strongest for fake from 3.0 to 4.0 s" in html or "2.5 to 3.5 s" in html
+
+
+def test_long_recordings_say_which_part_is_explained():
+    said = text(evidence.seconds_panel(explained(seconds=3.0)))
+    assert "Shown is 2.0 to 3.0 s" in said
+
+
+def test_evidence_that_is_all_zero_can_be_drawn():
+    shown = explained()
+    flat = replace(shown.seconds, values=np.zeros(8))
+    assert "+0.00" in evidence.seconds_panel(replace(shown, seconds=flat))
+    assert figures.spectrogram(shown.wave, replace(shown.bands, values=0 * shown.bands.values))
+
+
+def test_facts_escape_what_the_file_says_and_warn_about_weak_recordings():
+    scored = report()
+    facts = replace(
+        scored.wave.facts,
+        codec="<script>",
+        bandwidth_hz=3400.0,
+        clipped=0.02,
+        notes=("truncated: decoded 1.0 of 2.0 s",),
+    )
+    html = cards.facts_panel(replace(scored, wave=replace(scored.wave, facts=facts)))
+    said = text(html)
+    assert "<script>" not in html and "<script>" in said
+    for piece in ("telephone", "clipped", "little speech", "Truncated: decoded 1.0 of 2.0 s."):
+        assert piece in said
+
+
+def test_only_what_changed_is_sent_again():
+    scored = report()
+    assert set(panels(scored, last=EMPTY)) == set(nothing()) - {"bands"}
+    assert set(panels(explained(), last=scored)) >= {"seconds", "bands"}
+    assert "facts" not in panels(replace(scored, share=0.9), last=scored)
+
+
+def test_status_names_versions_and_notices():
+    versions = [Version("cnn", 4, ("champion",), {}), Version("aasist", 0, ("bundled",), {})]
+    said = text(cards.served(versions))
+    assert "cnn version 4 (champion)" in said and "aasist (bundled)" in said
+    assert "No detector" in text(cards.served([]))
+    assert "stays in use" in text(
+        cards.notices(["cnn: version 4 fails, so version 3 stays in use."])
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(0.0, 0.5), (0.0, 4.04), (12.3, 16.34), (0.0, 59.0), (0.0, 600.0)]
+)
+def test_time_axis_has_a_few_round_marks(start, end):
+    marks = list(figures._ticks(start, end))
+    assert 3 <= len(marks) <= 9 and marks[0] >= start and marks[-1] <= end
+
+
+def test_clock():
+    assert [figures.clock(s) for s in (0.0, 2.5, 65.0)] == ["0 s", "2.5 s", "1:05"]
