@@ -10,6 +10,7 @@ import soundfile
 from voice import voice
 
 COLUMNS = ["path", "label", "split", "system", "family", "speaker", "source"]
+KINDS = ("buzz", "hum", "whistle")
 
 
 def fake(x: np.ndarray) -> np.ndarray:
@@ -29,9 +30,9 @@ def tiny_corpus(folder: Path, speakers: int = 4, seconds: float = 1.5) -> Path:
             for label, x in (("bonafide", real), ("spoof", fake(real))):
                 path = f"{name}-{label}.flac"
                 soundfile.write(folder / path, x, 16_000)
-                system = "bonafide" if label == "bonafide" else f"buzz-{split}"
+                system = "bonafide" if label == "bonafide" else f"{KINDS[n % 3]}-{split}"
                 family = "bonafide" if label == "bonafide" else "tts"
-                rows.append([path, label, split, system, family, name, f"studio-{split}#{n}"])
+                rows.append([path, label, split, system, family, name, f"studio-{name}"])
     with (folder / "manifest.csv").open("w", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *rows])
     return folder / "manifest.csv"

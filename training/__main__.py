@@ -30,7 +30,7 @@ BAD_INPUT = (
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 2 and a sentence on stderr for input that cannot be used."""
     options = _parser().parse_args(arguments)
-    prepare(getattr(options, "threads", None))
+    prepare(options.threads)
     try:
         options.command(options)
     except BAD_INPUT as error:
@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser.add_argument("--threads", type=int, help="default: every core")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="train a detector from a config")
@@ -49,7 +50,6 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--manifest", help="instead of the config's")
     train.add_argument("--out", type=Path, help="run folder (default: runs/NAME)")
     train.add_argument("--fold", metavar="K/N", type=_fold, help="hold out fold K (from 0) of N")
-    train.add_argument("--threads", type=int)
 
     evaluate = commands.add_parser("evaluate", help="error rates on a labelled manifest")
     evaluate.set_defaults(command=_evaluate)
@@ -153,8 +153,15 @@ def _fakes(options: argparse.Namespace) -> None:
 def _card(options: argparse.Namespace) -> None:
     from .card import record
 
-    evaluation = json.loads(options.evaluation.read_text())
-    record(options.folder, evaluation, options.model or options.folder.name)
+    try:
+        evaluation = json.loads(options.evaluation.read_text())
+        record(options.folder, evaluation, options.model or options.folder.name)
+    except FileNotFoundError:
+        raise EvaluationError(f"There is no evaluation {options.evaluation}.") from None
+    except (ValueError, KeyError) as error:
+        raise EvaluationError(
+            f"{options.evaluation} does not hold the figures of this detector: {error}."
+        ) from error
 
 
 def _fold(text: str) -> tuple[int, int]:

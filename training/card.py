@@ -31,7 +31,7 @@ def card(config: Config, recipe: TrainConfig | None, corpus: dict[str, Any] | No
         f"Voice-spoofing detector: {config.architecture} on {config.frontend}, windows of "
         f"{config.window / 16_000:.2f} s, clip score by the {config.pooling} of its windows.",
         "Weights: Apache-2.0, trained by this project"
-        + (f", starting from {_origin(recipe.init)}." if recipe and recipe.init else "."),
+        + (f", starting from {recipe.credit}." if recipe and recipe.credit else "."),
         "",
         "## Data",
         "",
@@ -87,7 +87,3 @@ def _table(figures: dict[str, Any]) -> list[str]:
             f"| {f['cllr']:.2f} | {f['clips']} |"
         )
     return rows
-
-
-def _origin(init: str) -> str:
-    return f"the published checkpoint {Path(init).name} (see NOTICE)"

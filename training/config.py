@@ -32,9 +32,10 @@ class SpecAugment:
 class TrainConfig:
     """One detector's recipe. Lengths in seconds, `pairs` of bona fide and spoof an epoch.
 
-    extra: further manifests whose train clips join in (copy synthesis); skipped when absent.
-    init: a checkpoint or detector folder to start from. ema: decay of the averaged weights, which
-    are what is evaluated and saved. half: bfloat16 forward and backward (weights stay float32).
+    copies: fakers whose copies of train's bona fide clips join in as spoofs; made on first use
+    and kept in runs/copies. init: state dict to start from; credit: whose weights these are, for
+    the card. ema: decay of the averaged weights, which are what is evaluated and saved. half:
+    bfloat16 forward and backward (weights stay float32).
     """
 
     name: str
@@ -44,8 +45,9 @@ class TrainConfig:
     frontend: str = "log-mel"
     frontend_options: dict[str, Any] = Field(default_factory=dict)
     window: int = 64_600
-    extra: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
     init: str | None = None
+    credit: str = ""
     seed: int = 0
     epochs: int = 30
     patience: int = 10
@@ -61,7 +63,6 @@ class TrainConfig:
     mixup: float = 0.0
     half: bool = True
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int | None = None
     save_every: int = 50
     augment: Augment = Augment()
     spec_augment: SpecAugment = SpecAugment(0, 0, 0, 0)

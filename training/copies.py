@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import os
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from .config import ConfigError
 from .data import decode
 from .fakes import FAKERS
 from .manifest import Clip, read_manifest
@@ -18,16 +20,18 @@ from .manifest import Clip, read_manifest
 COLUMNS = ["id", "path", "label", "split", "system", "family", "speaker", "language", "source"]
 
 
-def make_copies(manifest: Path, split: str, fakers: list[str], out: Path, seed: int = 0) -> Path:
+def make_copies(
+    manifest: Path, split: str, fakers: Sequence[str], out: Path, seed: int = 0
+) -> Path:
     """Copy every bona fide clip of a split by each faker into `out`; returns the new manifest.
 
     A copy keeps the clip's speaker and source and the storage codec, so that the vocoder is all
-    that sets it apart. What is already there is not made again. Raises ValueError for an unknown
-    faker, ManifestError for a bad manifest.
+    that sets it apart. What is already there is not made again. Raises ConfigError for an
+    unknown faker, ManifestError for a bad manifest.
     """
     unknown = sorted(set(fakers) - FAKERS.keys())
     if unknown:
-        raise ValueError(f"There is no faker '{unknown[0]}'; there are {', '.join(FAKERS)}.")
+        raise ConfigError(f"There is no faker '{unknown[0]}'; there are {', '.join(FAKERS)}.")
     clips = [c for c in read_manifest(manifest, split) if not c.is_spoof]
     out.mkdir(parents=True, exist_ok=True)
     work = [(c, f) for f in fakers for c in clips]

@@ -104,8 +104,9 @@ class Trainer:
         bar = tqdm(
             self._batches(first),
             desc=f"epoch {self.epoch + 1}/{self.config.epochs}",
-            initial=first,
-            total=self.steps_an_epoch,
+            initial=self.epoch * self.steps_an_epoch + first,
+            total=self.config.epochs * self.steps_an_epoch,  # its ETA is that of the last epoch
+            leave=False,
             mininterval=10,
         )
         for x, y in bar:

@@ -8,16 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm import tqdm
+
 from detectors.detector import Detector
 
 from .calibrate import calibrate
 from .card import card
 from .config import ConfigError, TrainConfig
+from .copies import make_copies
 from .data import decode_all
 from .loop import Material, Trainer
 from .manifest import Clip, corpus_hash, read_manifest
 from .splits import check_disjoint, fold, links
 from .tracking import Run
+
+COPIES = Path("runs/copies")
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,13 @@ def train(config: TrainConfig, out: Path, folds: tuple[int, int] | None = None) 
     corpus = {"corpus_hash": corpus_hash([*learn, *held]), "clips": len(learn), "held": len(held)}
     with Run(config.name, out.name, {**params, **corpus}, trainer.extra.get("run_id")) as run:
         trainer.extra["run_id"] = run.run_id
-        detector = trainer.run(lambda epoch, values: run.metrics(epoch, **values))
+
+        def report(epoch: int, values: dict[str, float]) -> None:
+            run.metrics(epoch, **values)
+            said = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+            tqdm.write(f"epoch {epoch + 1}: {said}")
+
+        detector = trainer.run(report)
         split = "fold" if folds else "dev"
         detector, llr = calibrate(detector, held, material.held_audio, split)
         figures = detector.config.figures[split]
@@ -74,8 +85,15 @@ def choose(
     if folds:
         learn, held = fold(learn, folds[1], folds[0], config.seed)
     taken = set().union(*(links(c) for c in held))
-    extra = [c for path in config.extra for c in read_manifest(path, "train")]
-    return [*learn, *(c for c in extra if not links(c) & taken)], held
+    return [*learn, *(c for c in _copies(config, clips) if not links(c) & taken)], held
+
+
+def _copies(config: TrainConfig, clips: Sequence[Clip]) -> Sequence[Clip]:
+    """The copies that the recipe asks for, made if they are not there yet."""
+    if not config.copies:
+        return []
+    folder = COPIES / corpus_hash(clips)[:12]
+    return read_manifest(make_copies(Path(config.manifest), "train", config.copies, folder))
 
 
 def _same_recipe(config: TrainConfig, path: Path) -> None:

@@ -35,7 +35,6 @@ SMALL = TrainConfig(
     crop_s=(0.8, 1.0),
     lr=3e-3,
     save_every=2,
-    threads=1,
 )
 
 

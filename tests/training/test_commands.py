@@ -1,0 +1,141 @@
+"""The commands as typed: train, evaluate, card, register, promote, list, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from corpora import tiny_corpus
+from stores import use_store
+
+from detectors import Detector, load
+from detectors.store import client
+from training.__main__ import main
+
+RECIPE = """
+name: small
+architecture: cnn
+options: {{channels: [4, 8], embedding: 8}}
+manifest: {manifest}
+copies: [griffin-lim]
+window: 16000
+epochs: 2
+pairs: 16
+batch: 8
+crop_s: [0.8, 1.0]
+lr: 3.0e-3
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a trained run in it, made by the command, and a registry of its own."""
+    folder = tmp_path_factory.mktemp("place")
+    manifest = tiny_corpus(folder / "corpus", speakers=6)
+    (folder / "small.yaml").write_text(RECIPE.format(manifest=manifest))
+    with pytest.MonkeyPatch.context() as patch:
+        use_store(folder, patch)
+        patch.chdir(folder)
+        assert main(["--threads", "1", "train", "small.yaml"]) == 0
+        yield folder
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_training_leaves_a_calibrated_detector_with_a_card(place):
+    detector = Detector.open(place / "runs/small/detector")
+    dev = detector.config.figures["dev"]
+    assert 0 <= dev["eer"] <= 1 and len(dev["eer_ci"]) == 2
+    assert detector.config.calibration.scale > 0
+    card = (place / "runs/small/detector/card.md").read_text()
+    for part in ("## Data", "## Figures", "## Limits", "12 to select", '"griffin-lim"'):
+        assert part in card
+
+
+def test_training_is_tracked(place):
+    experiment = client().get_experiment_by_name("small")
+    (tracked,) = client().search_runs([experiment.experiment_id])
+    assert tracked.data.params["architecture"] == "cnn"
+    assert tracked.data.params["copies"] == "('griffin-lim',)"
+    assert len(tracked.data.params["corpus_hash"]) == 64
+    assert len(client().get_metric_history(tracked.info.run_id, "held_eer")) == 2
+    figures = client().list_artifacts(tracked.info.run_id, "figures")
+    assert {"figures/det.png", "figures/confusion.png"} <= {file.path for file in figures}
+
+
+def test_a_finished_run_is_not_trained_again_and_another_recipe_is_refused(place, capsys):
+    weights = (place / "runs/small/checkpoint.pt").read_bytes()
+    assert run(capsys, "train", "small.yaml")[0] == 0
+    assert (place / "runs/small/checkpoint.pt").read_bytes() == weights
+    (place / "other.yaml").write_text((place / "small.yaml").read_text() + "seed: 5\n")
+    code, _, said = run(capsys, "train", "other.yaml", "--out", "runs/small")
+    assert code == 2 and "another recipe" in said
+
+
+def test_a_fold_is_held_out_of_train(place, capsys):
+    code, said, _ = run(capsys, "train", "small.yaml", "--fold", "1/3")
+    assert code == 0 and "EER on fold" in said
+    assert "fold" in Detector.open(place / "runs/small-fold1/detector").config.figures
+
+
+def test_evaluation_prints_tables_writes_json_and_goes_into_the_card(place, capsys):
+    folder = place / "runs/small/detector"
+    manifest = place / "corpus/manifest.csv"
+    code, said, _ = run(
+        capsys, "evaluate", "--manifest", manifest, "--split", "test",
+        "--models", folder, "--json", "test.json",
+    )  # fmt: skip
+    assert code == 0 and "| detector | EER [95 %]" in said and "shortcut alone" in said
+    result = json.loads((place / "test.json").read_text())
+    assert (result["split"], result["clips"]) == ("test", 12)
+    assert set(result["shortcuts"]) >= {"duration", "level", "bandwidth"}
+    model = result["models"][str(folder)]
+    assert set(model) >= {
+        "version", "pooled", "same_source", "at_dev_threshold", "cllr", "min_cllr", "min_dcf",
+        "act_dcf", "by_family", "by_system",
+    }  # fmt: skip
+    assert set(model["at_dev_threshold"]) >= {
+        "hter", "accuracy", "sensitivity", "specificity", "ppv", "npv", "confusion",
+    }  # fmt: skip
+    assert run(capsys, "card", folder, "--evaluation", "test.json", "--model", folder)[0] == 0
+    detector = Detector.open(folder)
+    assert detector.config.eer("test") == model["pooled"]["eer"]
+    card = (folder / "card.md").read_text()
+    assert "| test |" in card and "## Limits" in card and "## Recipe" in card
+
+
+def test_register_promote_and_list(place, capsys):
+    assert run(capsys, "register", "runs/small", "--name", "small") == (0, "small version 1\n", "")
+    assert run(capsys, "promote", "small", 1)[0] == 0
+    assert load("models:/small@champion").config.name == "small"
+    said = run(capsys, "list")[1]
+    assert said.split()[:3] == ["small", "1", "champion"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "nowhere.yaml"], "There is no config"),
+        (["evaluate", "--manifest", "nowhere.csv"], "nowhere.csv"),
+        (["register", "nowhere", "--name", "x"], "nowhere"),
+        (["promote", "ghost", "1"], "ghost"),
+        (["card", "runs/small/detector", "--evaluation", "nowhere.json"], "nowhere.json"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_exit_code_2(place, capsys, arguments, said):
+    code, _, error = run(capsys, *arguments)
+    assert code == 2 and said in error and len(error.strip().splitlines()) == 1
+
+
+def test_a_manifest_whose_splits_share_a_speaker_is_refused(place, capsys):
+    manifest = place / "corpus/manifest.csv"
+    shared = manifest.with_name("shared.csv")
+    shared.write_text(manifest.read_text().replace(",dev0,", ",train0,"))
+    code, _, said = run(capsys, "train", "small.yaml", "--manifest", shared, "--out", "runs/bad")
+    assert code == 2 and "train0" in said
+    assert not (place / "runs/bad").exists()

@@ -1,0 +1,69 @@
+"""Fakers: copies that keep words and length, and stretches swapped into a recording."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from corpora import tiny_corpus
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from voice import voice
+
+from training.config import ConfigError
+from training.copies import make_copies
+from training.fakes import FAKERS
+from training.fakes.swap import swap
+from training.manifest import read_manifest
+
+
+def envelope(x: np.ndarray) -> np.ndarray:
+    """Log energy of 20-ms frames: what the words' rhythm leaves."""
+    frames = x[: len(x) // 320 * 320].reshape(-1, 320)
+    return np.log(np.square(frames).mean(axis=1) + 1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(FAKERS))
+def test_a_copy_says_the_same_in_other_samples(name):
+    x = voice(2.0, seed=3)
+    copy = FAKERS[name](x, np.random.default_rng(0))
+    assert copy.shape == x.shape and copy.dtype == np.float32 and np.isfinite(copy).all()
+    assert np.corrcoef(envelope(x), envelope(copy))[0, 1] > 0.8
+    assert np.sqrt(np.mean((copy - x) ** 2)) > 0.2 * np.sqrt(np.mean(x**2))
+    assert np.array_equal(copy, FAKERS[name](x, np.random.default_rng(0)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0, 1.4), st.floats(0.1, 1.5), st.integers(0, 3))
+def test_a_swap_changes_its_stretch_alone_and_keeps_the_level(start, length, seed):
+    x, copy = voice(3.0, seed), 3 * voice(3.0, seed + 1)
+    end = start + length
+    swapped = swap(x, copy, start, end)
+    a, b = round(start * 16_000), round(end * 16_000)
+    assert np.array_equal(swapped[:a], x[:a]) and np.array_equal(swapped[b:], x[b:])
+    power = [np.mean(np.square(y[a:b], dtype=np.float64)) for y in (swapped, x)]
+    assert power[0] == pytest.approx(power[1], rel=0.5)
+    assert np.allclose(swap(x, x, start, end), x, atol=1e-6)
+
+
+def test_a_stretch_beyond_the_end_is_refused():
+    with pytest.raises(ValueError, match=r"2\.50 to 3\.50 s does not lie in 3\.00 s"):
+        swap(voice(3.0), voice(3.0), 2.5, 3.5)
+
+
+def test_copies_of_a_manifest_keep_voice_and_source_and_are_made_once(tmp_path):
+    manifest = tiny_corpus(tmp_path / "corpus", speakers=2)
+    made = make_copies(manifest, "train", ["griffin-lim", "world"], tmp_path / "copies")
+    originals = [c for c in read_manifest(manifest, "train") if not c.is_spoof]
+    copies = read_manifest(made)
+    assert len(copies) == 4 and all(c.is_spoof and c.family == "vocoder" for c in copies)
+    assert {c.system for c in copies} == {"copy-griffin-lim", "copy-world"}
+    assert {(c.speaker, c.source) for c in copies} == {(c.speaker, c.source) for c in originals}
+    before = {c.path: c.path.stat().st_mtime_ns for c in copies}
+    again = read_manifest(make_copies(manifest, "train", ["griffin-lim"], tmp_path / "copies"))
+    assert {c.path: c.path.stat().st_mtime_ns for c in again}.items() <= before.items()
+
+
+def test_an_unknown_faker_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="There is no faker 'parrot'; there are griffin-lim"):
+        make_copies(tmp_path / "none.csv", "train", ["parrot"], tmp_path / "copies")
+    assert not (tmp_path / "copies").exists()
