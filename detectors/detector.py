@@ -200,6 +200,7 @@ class Detector:
         scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         weights = {k: v.contiguous() for k, v in self.net.state_dict().items()}
         save_file(weights, scratch / "weights.safetensors")
+        (scratch / "weights.safetensors").chmod(0o644)  # safetensors writes for the owner alone
         (scratch / "config.json").write_text(self.config.to_json() + "\n")
         (scratch / "card.md").write_text(card)
         scratch.chmod(0o755)

@@ -76,7 +76,7 @@ def bands_panel(report: Report) -> str:
     if report.wave is None or report.bands is None:
         return ""
     text = (
-        f"<p>The same stretch by frequency: dark is loud, colour is what moved "
+        f"<p>The same stretch by frequency: the texture is the sound, colour is what moved "
         f"<b>{escape(report.explained)}</b>. Strongest: "
         f"{escape(figures.loudest_cells(report.bands))}.</p>"
         '<label class="switch"><input type="checkbox" checked data-heat> Show what decided</label>'

@@ -1,0 +1,192 @@
+"""The page as people use it: upload, microphone, prior, promotion and what goes wrong."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import soundfile
+from driver import CHROMIUM, await_all, chromium, registry_uri, served, upload, visit
+from toys import hiss
+from voice import voice
+
+from detectors import BUNDLED, bundled, registry
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("page")
+
+
+@pytest.fixture(scope="module")
+def address(folder):
+    with served(folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser(folder):
+    microphone = folder / "microphone.wav"
+    soundfile.write(microphone, voice(12), 16_000)
+    with chromium(
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={microphone}",
+    ) as browser:
+        yield browser
+
+
+def test_an_upload_gets_verdict_plots_and_table(browser, address):
+    page = visit(browser, address)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    upload(page, EXAMPLES / "english-real.flac")
+    page.wait_for_selector("#verdict .p-fake")
+    early = page.inner_text("#verdict")
+    assert re.search(r"P\(fake\) (over |under )?\d+ %", early)
+    await_all(page)
+    assert page.inner_text("#verdict h2") in ("Likely real", "Likely fake", "Inconclusive")
+    assert "wrong on" in page.inner_text("#verdict")
+    assert page.locator("#seconds .area svg").count() >= 1
+    assert page.locator("#seconds .value").count() == 8
+    assert page.locator("#bands .area img").count() >= 1
+    assert "kHz" in page.inner_text("#bands")
+    rows = page.locator("#detectors tbody tr")
+    assert rows.count() == len(bundled())
+    for row in rows.all_inner_texts():
+        assert re.search(r"\d+(\.\d)? %.*\d+ ms", row, re.DOTALL)
+    assert "16 kHz" in page.inner_text("#facts")
+    assert faults == []
+    page.close()
+
+
+def test_the_verdict_comes_before_the_explanation(browser, address):
+    page = visit(browser, address)
+    page.evaluate(
+        """() => { window.seen = [];
+        new MutationObserver(() => {
+          if (document.querySelector('#verdict .p-fake')) seen.push('verdict');
+          if (document.querySelector('#seconds .value')) seen.push('seconds');
+        }).observe(document.body, {childList: true, subtree: true}); }"""
+    )
+    upload(page, EXAMPLES / "french-real.flac")
+    await_all(page)
+    order = page.evaluate("window.seen")
+    assert order.index("verdict") < order.index("seconds")
+    page.close()
+
+
+def test_a_recording_from_the_microphone_is_heard(browser, address):
+    page = visit(browser, address)
+    page.click("#recording button[aria-label='Record audio']")
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(4000)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    await_all(page)
+    assert page.locator("#detectors tbody tr").count() == len(bundled())
+    page.close()
+
+
+def test_an_example_is_one_click_away(browser, address):
+    page = visit(browser, address)
+    page.get_by_role("button", name="french real").click()
+    page.wait_for_selector("#verdict .p-fake")
+    page.close()
+
+
+def test_a_long_recording_gets_a_timeline(browser, address):
+    page = visit(browser, address)
+    upload(page, EXAMPLES / "english-4-seconds-copied.flac")
+    await_all(page)
+    assert page.locator("#timeline .area").count() == 1
+    assert "where the evidence for fake is strongest" in page.inner_text("#seconds")
+    page.close()
+
+
+def test_the_prior_moves_the_probability(browser, address):
+    page = visit(browser, address)
+    upload(page, EXAMPLES / "english-real.flac")
+    await_all(page)
+    page.get_by_text("Advanced").click()
+    field = page.locator("#prior input[type=number]")
+    field.fill("1")
+    field.press("Enter")
+    page.wait_for_function(
+        "document.querySelector('#verdict').innerText.includes('1 in 100 recordings')"
+    )
+    page.close()
+
+
+def test_nothing_runs_out_of_a_narrow_screen(browser, address):
+    page = visit(browser, address, width=390)
+    upload(page, EXAMPLES / "english-4-seconds-copied.flac")
+    await_all(page)
+    widest = "Math.max(document.body.scrollWidth, document.documentElement.scrollWidth)"
+    assert page.evaluate(widest) <= 390
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "word", "said"),
+    [
+        ("notes.wav", b"no sound at all " * 64, "Not readable", "could not be read"),
+        ("empty.wav", b"", "Empty", "empty"),
+    ],
+)
+def test_what_is_no_recording_is_said_in_a_sentence(
+    browser, address, tmp_path, name, content, word, said
+):
+    (tmp_path / name).write_bytes(content)
+    page = visit(browser, address)
+    upload(page, tmp_path / name)
+    page.wait_for_selector("#verdict .verdict-card.error")
+    assert page.inner_text("#verdict h2") == word
+    assert said in page.inner_text("#verdict")
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("sound", "word"), [(hiss(48_000), "No speech"), (voice(0.3), "Too short")]
+)
+def test_hiss_and_snippets_are_verdicts_of_their_own(browser, address, tmp_path, sound, word):
+    soundfile.write(tmp_path / "clip.wav", sound, 16_000)
+    page = visit(browser, address)
+    upload(page, tmp_path / "clip.wav")
+    page.wait_for_selector("#verdict .verdict-card.unsure")
+    assert page.inner_text("#verdict h2") == word
+    page.close()
+
+
+def test_programs_can_ask(address):
+    from gradio_client import Client, handle_file
+
+    client = Client(address, verbose=False)
+    answer = client.predict(
+        handle_file(str(EXAMPLES / "english-real.flac")), 0.5, "", api_name="/analyze"
+    )
+    assert answer["verdict"] in ("real", "fake", "inconclusive") and 0 < answer["p_fake"] < 1
+    assert {model["name"] for model in answer["models"]} == set(bundled())
+    said = client.predict(
+        handle_file(str(EXAMPLES / "english-real.flac")), 0.5, "nobody", api_name="/analyze"
+    )
+    assert "nobody" in said["error"]
+
+
+def test_promoting_a_version_changes_what_the_page_uses(browser, address, folder, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_uri(folder))
+    page = visit(browser, address)
+    page.wait_for_function("document.querySelector('#served').innerText.includes('version 1')")
+    version = registry.register(BUNDLED / "cnn", "cnn")
+    registry.promote("cnn", version, "champion", force=True)
+    page.wait_for_function(
+        f"document.querySelector('#served').innerText.includes('cnn version {version}')",
+        timeout=20_000,
+    )
+    page.close()

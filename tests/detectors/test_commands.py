@@ -1,0 +1,102 @@
+"""python -m detectors as typed: score, list, bench, import, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import soundfile
+from stores import make_detector
+from voice import voice
+
+from detectors import Detector, bundled
+from detectors.__main__ import main
+
+
+@pytest.fixture
+def clip(tmp_path):
+    soundfile.write(tmp_path / "clip.flac", voice(5.0), 16_000)
+    return tmp_path / "clip.flac"
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    code = main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_a_file_gets_a_sentence(clip, capsys):
+    code, said, _ = run(capsys, "score", clip)
+    assert code == 0 and said.startswith(f"{clip}: ")
+    assert "P(fake)" in said and all(name in said for name in bundled())
+
+
+def test_json_holds_every_models_answer(clip, capsys):
+    code, said, _ = run(capsys, "score", clip, "--json")
+    answer = json.loads(said)
+    assert code == 0 and answer["error"] is None
+    assert answer["verdict"] in ("real", "fake", "inconclusive")
+    assert {m["name"] for m in answer["models"]} == set(bundled())
+    for model in answer["models"]:
+        assert set(model) >= {"version", "p_fake", "llr", "windows", "ms"}
+        assert [w[:2] for w in model["windows"]] == [[0.0, 4.0375], [0.9625, 5.0]]
+    assert answer["facts"]["seconds"] == 5.0 and answer["facts"]["container"] == "flac"
+
+
+def test_one_bad_file_among_good_ones_is_a_field_and_all_bad_is_exit_code_2(clip, tmp_path, capsys):
+    (tmp_path / "bad.wav").write_bytes(b"not sound")
+    code, said, _ = run(capsys, "score", tmp_path / "bad.wav", clip, "--json", "--models", "cnn")
+    first, second = map(json.loads, said.splitlines())
+    assert code == 0 and second["error"] is None
+    assert first["p_fake"] is None and first["kind"] == "unreadable" and first["error"]
+    assert run(capsys, "score", tmp_path / "bad.wav", tmp_path / "none.wav")[0] == 2
+
+
+def test_the_prior_moves_the_answer(clip, capsys):
+    answers = [
+        json.loads(run(capsys, "score", clip, "--json", "--models", "cnn", "--prior", p)[1])
+        for p in (0.01, 0.99)
+    ]
+    assert answers[0]["p_fake"] < answers[1]["p_fake"]
+    assert answers[0]["llr"] == answers[1]["llr"]
+
+
+def test_a_detector_folder_is_a_model(clip, tmp_path, capsys):
+    make_detector(tmp_path / "mine", name="mine")
+    said = run(capsys, "score", clip, "--json", "--models", tmp_path / "mine")[1]
+    assert [m["name"] for m in json.loads(said)["models"]] == [str(tmp_path / "mine")]
+
+
+def test_unknown_models_and_priors_are_refused(clip, capsys):
+    code, _, said = run(capsys, "score", clip, "--models", "nobody")
+    assert code == 2 and "There is no detector 'nobody'" in said
+    with pytest.raises(SystemExit) as stop:
+        main(["score", str(clip), "--prior", "1"])
+    assert stop.value.code == 2
+
+
+def test_list_names_detectors_and_architectures(capsys):
+    said = run(capsys, "list")[1]
+    assert all(name in said for name in (*bundled(), "architectures: cnn, resnet, aasist"))
+
+
+def test_bench_compares_with_plain_pytorch(tmp_path, capsys):
+    make_detector(tmp_path / "small")
+    result = json.loads(run(capsys, "bench", "--json", "--models", tmp_path / "small")[1])
+    (row,) = result["models"].values()
+    assert row["seconds"] > 0 and row["reference_seconds"] > 0 and row["speedup"] > 0
+    assert result["clip_60s"] > result["clip_4s"] > 0 and result["peak_mb"] > 0
+
+
+def test_an_import_writes_a_folder_that_opens(tmp_path, capsys):
+    import torch
+
+    from detectors.catalog import build
+
+    torch.save(build("aasist", {}).state_dict(), tmp_path / "published.pth")
+    code, said, _ = run(
+        capsys, "import", "--as", "aasist", tmp_path / "published.pth", "--name", "aasist-la19",
+        "--out", tmp_path / "imported",
+    )  # fmt: skip
+    assert code == 0 and str(tmp_path / "imported") in said
+    assert not Detector.open(tmp_path / "imported").config.level_normalise
