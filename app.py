@@ -88,7 +88,7 @@ class Page:
                     self.explained = gr.Dropdown(
                         [],
                         label="Explain which detector?",
-                        info="Detectors without a spectrogram inside take longer to explain.",
+                        info="The best one unless you choose; some take longer.",
                         elem_id="explained",
                     )
         self.sound = gr.HTML("", elem_classes="hs", elem_id="sound")

@@ -1,16 +1,18 @@
-"""Speed of the bundled detectors, as ratios against plain PyTorch in the same process.
+"""Speed of the detectors, as ratios against plain PyTorch in the same run.
 
 The reference is the same network with PyTorch's defaults: contiguous tensors instead of
-channels_last, one window a call. The allocator setting of `runtime.prepare` cannot be taken back
-inside a process, so both sides have it.
+channels_last, the allocator as it comes, one window a call. It runs in a process of its own, since
+`runtime.prepare` cannot be taken back.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -27,13 +29,14 @@ def bench(models: Sequence[str]) -> dict[str, Any]:
     """Seconds a window, beside the reference, and seconds for all models on 4 s and 60 s of sound.
 
     {threads, models: {name: {seconds, reference_seconds, speedup}}, clip_4s, clip_60s, peak_mb};
-    clip_*: seconds until every model has scored the clip; speedup: the median round's ratio.
+    clip_*: seconds until every model has scored the clip; peak_mb: of this process alone.
     """
     detectors = {name: load(name) for name in models}
-    rows = {name: _one(detector) for name, detector in detectors.items()}
+    threads = torch.get_num_threads()
+    rows = {name: _compared(name, detector, threads) for name, detector in detectors.items()}
     totals = {f"clip_{s}s": _clip(list(detectors.values()), s) for s in (4, 60)}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"threads": torch.get_num_threads(), "models": rows, **totals, "peak_mb": round(peak)}
+    return {"threads": threads, "models": rows, **totals, "peak_mb": round(peak)}
 
 
 def table(result: dict[str, Any]) -> str:
@@ -49,21 +52,28 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _one(detector: Detector) -> dict[str, float]:
-    reference = Detector(detector.config)
-    reference.net.load_state_dict(detector.net.state_dict())
-    reference.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+def _compared(name: str, detector: Detector, threads: int) -> dict[str, float]:
+    ours = _window(detector)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as fresh:
+        plain = fresh.submit(_plain, name, threads).result()
+    return {"seconds": ours, "reference_seconds": plain, "speedup": plain / ours}
+
+
+def _plain(name: str, threads: int) -> float:
+    """The reference's seconds a window; runs in a fresh process."""
+    torch.set_num_threads(threads)
+    detector = load(name)
+    detector.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return _window(detector)
+
+
+def _window(detector: Detector) -> float:
+    """Median seconds for one window; the first round warms up."""
     x = torch.from_numpy(_noise(detector.config.window / RATE))[None]
     with torch.inference_mode():
-        pairs = [
-            (_seconds(lambda: detector.logits(x)), _seconds(lambda: reference.logits(x)))
-            for _ in range(ROUNDS + 1)
-        ][1:]  # the first round warms up
-    return {
-        "seconds": statistics.median(ours for ours, _ in pairs),
-        "reference_seconds": statistics.median(plain for _, plain in pairs),
-        "speedup": statistics.median(plain / ours for ours, plain in pairs),
-    }
+        rounds = [_seconds(lambda: detector.logits(x)) for _ in range(ROUNDS + 1)]
+    return statistics.median(rounds[1:])
 
 
 def _clip(detectors: Sequence[Detector], seconds: int) -> float:

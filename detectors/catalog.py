@@ -9,6 +9,7 @@ from .frontends import FRONTENDS
 from .models.aasist import AASIST
 from .models.cnn import CNN
 from .models.resnet import ResNet18
+from .models.transformer import ConvTransformer
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ CATALOG: dict[str, Entry] = {
     "cnn": Entry(CNN, "log-mel"),
     "resnet": Entry(ResNet18, "log-mel"),
     "aasist": Entry(AASIST, "raw"),
+    "transformer": Entry(ConvTransformer, "raw"),
 }
 
 

@@ -22,7 +22,9 @@ from .audio import RATE, Waveform
 from .catalog import build, build_frontend
 from .frontends import level
 
-BATCH = 8  # windows scored at once: memory stays flat, whatever the clip's length
+# Windows scored at once: memory stays flat at any length. A network with large maps says
+# itself how many it takes (windows_at_once).
+BATCH = 8
 
 
 class DetectorError(ValueError):
@@ -184,9 +186,10 @@ class Detector:
     def window_logits(self, samples: np.ndarray, starts: list[int]) -> np.ndarray:
         """Uncalibrated logits of the windows of (n,) samples that begin at `starts`."""
         logits = []
+        batch = getattr(self.net, "windows_at_once", BATCH)
         with torch.inference_mode():
-            for i in range(0, len(starts), BATCH):
-                rows = [cut(samples, s, self.config.window) for s in starts[i : i + BATCH]]
+            for i in range(0, len(starts), batch):
+                rows = [cut(samples, s, self.config.window) for s in starts[i : i + batch]]
                 logits.append(self.logits(torch.from_numpy(np.stack(rows))).double().numpy())
         return np.concatenate(logits)
 

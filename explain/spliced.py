@@ -23,6 +23,7 @@ from detectors.frontends import LogMel, LogSpec
 from detectors.models.aasist import AASIST, SINC_TAPS
 from detectors.models.cnn import CNN
 from detectors.models.resnet import ResNet18
+from detectors.models.transformer import HOP, N_FFT, ConvTransformer
 
 from .players import Windows
 from .stretch import Stretch
@@ -120,6 +121,9 @@ def split(detector: Detector) -> tuple[list[Stage], Callable[[Tensor], Tensor]]:
         first = Stage(lambda x: pieces[0](net.stem(x)), stem + _layers(pieces[0]), batch=1)
         later = [Stage(piece, _layers(piece)) for piece in pieces[1:]]
         return [first, *later], lambda x: torch.sub(*net.head(x).unbind(dim=1))
+    if isinstance(net, ConvTransformer):
+        spectrum = (N_FFT, HOP, (N_FFT - HOP) // 2)  # mirrored at the ends: nothing new is read
+        return [Stage(net.encode, (spectrum, *_layers(net.encoder)))], net.head
     picture = _picture(frontend)
     if picture is None or not isinstance(net, CNN | ResNet18):
         return [], lambda x: detector.logits(x, levelled=True)

@@ -122,16 +122,9 @@ def judge(
 
 
 def to_explain(opinions: Sequence[Opinion], wanted: str = "") -> str:
-    """Name of the detector to explain: the wanted one if it has an opinion.
-
-    Otherwise it is the best one with a convolutional picture, which takes seconds where others may
-    take a minute, and failing that the best one.
-    """
+    """Name of the detector to explain: the wanted one if it has an opinion, or else the best."""
     names = [opinion.name for opinion in opinions]
-    if wanted in names:
-        return wanted
-    quick = [opinion.name for opinion in opinions if "gradcam" in methods(opinion.detector)]
-    return (quick or names)[0]
+    return wanted if wanted in names else names[0]
 
 
 def explained_by(report: Report, wave: Waveform, name: str) -> Iterator[Report]:

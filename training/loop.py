@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from tqdm import tqdm
 
 from detectors.detector import Config, Detector, cut
 
-from .config import SpecAugment, TrainConfig
+from .config import ConfigError, SpecAugment, TrainConfig
 from .data import Batches, epoch_plan
 from .manifest import Clip
 from .metrics import auc, eer
@@ -209,8 +210,15 @@ def detector_config(config: TrainConfig) -> Config:
 
 
 def start_from(net: nn.Module, path: str) -> None:
-    """Load a state dict (read without unpickling code) as the first weights."""
-    net.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+    """Load a state dict (read without unpickling code) as the first weights.
+
+    Raises ConfigError when the file is absent or does not fit.
+    """
+    try:
+        weights = torch.load(path, weights_only=True, map_location="cpu")
+        getattr(net, "load_published", net.load_state_dict)(weights)
+    except (OSError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        raise ConfigError(f"Training cannot start from {path}: {error}") from error
 
 
 def _spec_augment(picture: Tensor, masks: SpecAugment) -> Tensor:

@@ -9,19 +9,25 @@ from toys import Tone, hiss, toy, waveform
 from voice import voice
 
 from detectors import Config, Detector
+from detectors.catalog import CATALOG
 from explain import explain
 from explain.players import baseline, windows
 from explain.shapley_time import coalitions, play
 from explain.spliced import Splicer, _columns, _neighbours, split
 from explain.stretch import decisive
 
-SMALL = {"cnn": {"channels": (6, 8, 8, 8)}, "resnet": {"width": 4}, "aasist": {"channels": (4, 8)}}
+SMALL = {
+    "cnn": {"channels": (6, 8, 8, 8)},
+    "resnet": {"width": 4},
+    "aasist": {"channels": (4, 8)},
+    "transformer": {"depth": 1},
+}
 
 
 def small(architecture: str, window: int = 64_600, seed: int = 0, **changes) -> Detector:
     """A narrow network with random weights, and norms wide enough for its logit to move."""
     torch.manual_seed(seed)
-    changes.setdefault("frontend", "raw" if architecture == "aasist" else "log-mel")
+    changes.setdefault("frontend", CATALOG[architecture].frontend)
     detector = Detector(
         Config(architecture, architecture, SMALL[architecture], window=window, **changes)
     )
@@ -56,7 +62,13 @@ def test_spliced_and_masked_games_agree(architecture, seconds, players):
 
 @pytest.mark.parametrize(
     ("architecture", "options"),
-    [("cnn", {}), ("cnn", {"n_fft": 1024, "hop": 200}), ("resnet", {"n_fft": 400}), ("aasist", {})],
+    [
+        ("cnn", {}),
+        ("cnn", {"n_fft": 1024, "hop": 200}),
+        ("resnet", {"n_fft": 400}),
+        ("aasist", {}),
+        ("transformer", {}),
+    ],
 )
 def test_no_column_reads_beyond_its_field(architecture, options):
     # NaN is contagious: what a column reads turns it into NaN.
@@ -80,7 +92,13 @@ def test_no_column_reads_beyond_its_field(architecture, options):
 
 @pytest.mark.parametrize(
     ("architecture", "players", "passes"),
-    [("aasist", 8, 4), ("aasist", 12, 8), ("cnn", 8, 8), ("resnet", 8, 64)],
+    [
+        ("aasist", 8, 4),
+        ("aasist", 12, 8),
+        ("cnn", 8, 8),
+        ("resnet", 8, 64),
+        ("transformer", 8, 4),
+    ],
 )
 def test_a_few_passes_serve_all_coalitions(architecture, players, passes):
     spliced, _ = game(small(architecture), hiss(64_600), players)
