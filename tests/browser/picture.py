@@ -1,0 +1,30 @@
+"""Takes the README's picture of the page: python tests/browser/picture.py (from the root)."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from driver import ROOT, await_all, chromium, served, upload, visit
+
+
+def main() -> None:
+    """Write docs/page.png: the example with four copied seconds, explained."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        served(Path(folder)) as address,
+        chromium() as browser,
+    ):
+        page = visit(browser, address)
+        page.wait_for_function("document.querySelector('#served').innerText.includes('1')")
+        upload(page, ROOT / "examples" / "english-4-seconds-copied.flac")
+        await_all(page)
+        page.wait_for_timeout(500)
+        page.screenshot(path=ROOT / "docs" / "page.png", full_page=True)
+
+
+if __name__ == "__main__":
+    main()
