@@ -377,7 +377,7 @@ def test_decoding_stops_at_the_limit(silence):
 
 
 @pytest.mark.parametrize("name", ["wav", "flac", "ogg", "mp3", "m4a", "webm"])
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@settings(max_examples=40, derandomize=True, database=None)
 @given(
     changes=st.lists(
         st.tuples(st.integers(0, 599), st.binary(min_size=1, max_size=4)), min_size=1, max_size=8

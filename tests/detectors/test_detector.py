@@ -127,7 +127,7 @@ def test_scores_are_the_same_each_time():
     assert detector.score(x) == detector.score(x)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(-20, 20), st.floats(0.01, 0.99))
 def test_probability_and_verdict_move_with_the_evidence(llr, prior):
     detector = fresh("cnn", calibration=Calibration(2.0, 0.5, 0.1, (-0.4, 0.6)))

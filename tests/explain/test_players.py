@@ -13,7 +13,7 @@ from explain import ExplainError
 from explain.players import BASELINES, background, baseline, istft, noise, stft, windows
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(n=st.integers(8_000, 70_000), count=st.integers(2, 12), seed=st.integers(0, 99))
 def test_masks_lose_nothing(n, count, seed):
     cut = windows(n, count)

@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from toys import WINDOW, Both, Linear, Tone, hiss, toy, waveform, with_tone
@@ -36,7 +36,6 @@ def test_values_add_up_to_the_whole_gain(outcomes):
     assert shapley(outcomes).sum() == pytest.approx(outcomes[-1] - outcomes[0], abs=1e-9)
 
 
-@settings(deadline=None)
 @given(games)
 def test_values_are_the_mean_gain_over_orders_of_arrival(outcomes):
     n = len(outcomes).bit_length() - 1

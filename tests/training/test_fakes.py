@@ -32,7 +32,7 @@ def test_a_copy_says_the_same_in_other_samples(name):
     assert np.array_equal(copy, FAKERS[name](x, np.random.default_rng(0)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(0, 1.4), st.floats(0.1, 1.5), st.integers(0, 3))
 def test_a_swap_changes_its_stretch_alone_and_keeps_the_level(start, length, seed):
     x, copy = voice(3.0, seed), 3 * voice(3.0, seed + 1)
