@@ -17,7 +17,7 @@ from .card import card
 from .config import ConfigError, TrainConfig
 from .copies import make_copies
 from .data import decode_all
-from .loop import Material, Trainer
+from .loop import Material, Trainer, detector_config
 from .manifest import Clip, corpus_hash, read_manifest
 from .splits import check_disjoint, fold, links
 from .tracking import Run
@@ -40,6 +40,7 @@ def train(config: TrainConfig, out: Path, folds: tuple[int, int] | None = None) 
     folds: (k, n) holds out fold k of n inside train and judges on it instead of dev, to rank
     recipes. Raises ConfigError, ManifestError or SplitError before anything is written.
     """
+    check(config)
     learn, held = choose(config, folds)
     out.mkdir(parents=True, exist_ok=True)
     _same_recipe(config, out / "recipe.json")
@@ -65,6 +66,16 @@ def train(config: TrainConfig, out: Path, folds: tuple[int, int] | None = None) 
         detector.save(out / "detector", card(detector.config, config, corpus))
         run.folder(out / "detector", "detector")
     return Outcome(out / "detector", run.run_id, detector)
+
+
+def check(config: TrainConfig) -> None:
+    """Refuse a recipe whose detector cannot be built: decoding and copies take minutes."""
+    try:
+        Detector(detector_config(config))
+    except ValueError as error:
+        raise ConfigError(f"The detector '{config.name}' cannot be built: {error}") from error
+    if config.init and not Path(config.init).is_file():
+        raise ConfigError(f"There are no weights {config.init} for '{config.name}' to start from.")
 
 
 def choose(

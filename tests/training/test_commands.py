@@ -132,6 +132,25 @@ def test_bad_input_is_a_sentence_and_exit_code_2(place, capsys, arguments, said)
     assert code == 2 and said in error and len(error.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("architecture: perceptron", "There is no architecture 'perceptron'"),
+        ("options: {colour: red}", "does not take these options"),
+        ("init: nowhere.pt", "There are no weights nowhere.pt"),
+    ],
+)
+def test_a_recipe_that_cannot_be_built_is_refused_before_anything_is_read(
+    place, capsys, line, said
+):
+    lines = (place / "small.yaml").read_text().splitlines()
+    kept = [old for old in lines if old.split(":")[0] != line.split(":")[0]]
+    (place / "wrong.yaml").write_text("\n".join([*kept, line]))
+    code, _, error = run(capsys, "train", "wrong.yaml", "--out", "runs/wrong")
+    assert code == 2 and said in error and len(error.strip().splitlines()) == 1
+    assert not (place / "runs/wrong").exists()
+
+
 def test_a_manifest_whose_splits_share_a_speaker_is_refused(place, capsys):
     manifest = place / "corpus/manifest.csv"
     shared = manifest.with_name("shared.csv")
