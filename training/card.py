@@ -23,7 +23,7 @@ LIMITS = """\
 """
 
 
-def card(config: Config, recipe: TrainConfig | None, corpus: dict[str, Any] | None) -> str:
+def card(config: Config, recipe: TrainConfig, corpus: dict[str, Any]) -> str:
     """Markdown: what the detector is, what it learned from, how it did, and where it ends."""
     lines = [
         f"# {config.name}",
@@ -31,7 +31,7 @@ def card(config: Config, recipe: TrainConfig | None, corpus: dict[str, Any] | No
         f"Voice-spoofing detector: {config.architecture} on {config.frontend}, windows of "
         f"{config.window / 16_000:.2f} s, clip score by the {config.pooling} of its windows.",
         "Weights: Apache-2.0, trained by this project"
-        + (f", starting from {recipe.credit}." if recipe and recipe.credit else "."),
+        + (f", starting from {recipe.credit}." if recipe.credit else "."),
         "",
         "## Data",
         "",
@@ -40,14 +40,24 @@ def card(config: Config, recipe: TrainConfig | None, corpus: dict[str, Any] | No
         "The audio stays with its owners under their licences and is not part of this project;",
         "only weights and figures are. Copies of train's bona fide clips by WORLD and Griffin-Lim",
         "joined as further spoofs where the recipe names them.",
+        "",
+        f"{corpus['clips']} clips to learn from, {corpus['held']} to select and calibrate on; "
+        f"corpus SHA-256 {corpus['corpus_hash'][:16]}.",
+        "",
+        "## Figures",
+        "",
+        *_table(config.figures),
+        "",
+        "## Limits",
+        "",
+        LIMITS,
+        "## Recipe",
+        "",
+        "```json",
+        json.dumps(dataclasses.asdict(recipe), indent=1),
+        "```",
+        "",
     ]
-    if corpus:
-        lines += ["", f"{corpus['clips']} clips to learn from, {corpus['held']} to select and "
-                  f"calibrate on; corpus SHA-256 {corpus['corpus_hash'][:16]}."]  # fmt: skip
-    lines += ["", "## Figures", "", *_table(config.figures), "", "## Limits", "", LIMITS]
-    if recipe:
-        text = json.dumps(dataclasses.asdict(recipe), indent=1)
-        lines += ["## Recipe", "", "```json", text, "```", ""]
     return "\n".join(lines)
 
 

@@ -60,7 +60,6 @@ class TrainConfig:
     warmup: float = 0.05
     ema: float = 0.995
     smoothing: float = 0.05
-    mixup: float = 0.0
     half: bool = True
     device: Literal["auto", "cpu", "cuda"] = "auto"
     save_every: int = 50

@@ -139,8 +139,6 @@ class Trainer:
         with torch.no_grad():
             features = self.frontend(self.detector.level(x))
             features = _spec_augment(features, c.spec_augment)
-        if c.mixup:
-            features, y = _mixup(features, y, c.mixup)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=c.half):
             logit = self.net(features)
         target = y * (1 - c.smoothing) + 0.5 * c.smoothing
@@ -233,13 +231,6 @@ def _spec_augment(picture: Tensor, masks: SpecAugment) -> Tensor:
             width = int(picture.shape[axis] * share)
             picture = mask_along_axis(picture, width, float(picture.mean()), axis)
     return picture
-
-
-def _mixup(x: Tensor, y: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    """Blend each row with another (Zhang et al. 2018); alpha is the Beta distribution's."""
-    share = float(torch.distributions.Beta(alpha, alpha).sample())
-    other = torch.randperm(len(x), device=x.device)
-    return share * x + (1 - share) * x[other], share * y + (1 - share) * y[other]
 
 
 def _average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
