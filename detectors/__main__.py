@@ -11,23 +11,16 @@ from typing import Any
 
 from . import AudioError, Detector, DetectorError, bundled, load, read
 from .catalog import CATALOG
-from .runtime import prepare
+from .runtime import run
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 2 and a sentence on stderr for input that cannot be used."""
-    options = _parser().parse_args(arguments)
-    prepare(options.threads)
-    try:
-        return options.command(options)
-    except DetectorError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return run(_parser(), (DetectorError,), arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m detectors", description=__doc__)
-    parser.add_argument("--threads", type=int, help="default: every core")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     score = commands.add_parser("score", help="is the voice in these files synthetic?")

@@ -1,8 +1,14 @@
-"""Process-wide settings of the entry points: threads and the allocator."""
+"""What the entry points share: threads, the allocator, the frame of a command line, whole files."""
 
+from __future__ import annotations
+
+import argparse
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -22,3 +28,34 @@ def prepare(threads: int | None = None) -> None:
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
     torch.set_num_threads(threads or os.cpu_count() or 1)
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    bad_input: tuple[type[Exception], ...],
+    arguments: list[str] | None = None,
+) -> int:
+    """Parse, prepare and call the command that `parser` chose (its default `command`).
+
+    Returns the command's exit code, 0 if it gives none; 2 and the error's sentence on stderr for
+    input that cannot be used.
+    """
+    parser.add_argument("--threads", type=int, help="default: every core")
+    options = parser.parse_args(arguments)
+    prepare(options.threads)
+    try:
+        return options.command(options) or 0
+    except bad_input as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A name to write to that becomes `path` if all goes well, so nobody meets half a file."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield scratch
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)

@@ -10,25 +10,18 @@ from typing import Any
 
 from detectors import AudioError, DetectorError, bundled, load, read
 from detectors.detector import Detector
-from detectors.runtime import prepare
+from detectors.runtime import run, whole
 
 from . import METHODS, ExplainError, Explanation, decisive_seconds, explain
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 2 and one sentence on stderr for input that cannot be used."""
-    options = _parser().parse_args(arguments)
-    prepare(options.threads)
-    try:
-        return options.command(options)
-    except (AudioError, DetectorError, ExplainError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    return run(_parser(), (AudioError, DetectorError, ExplainError), arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m explain", description=__doc__)
-    parser.add_argument("--threads", type=int, help="default: every core")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     clip = commands.add_parser("clip", help="explain what a detector says about one recording")
     clip.set_defaults(command=_clip)
@@ -83,12 +76,10 @@ def _best() -> Detector:
 
 
 def _write(path: Path, content: bytes) -> None:
-    scratch = path.with_name(f".{path.name}.part")
     try:
-        scratch.write_bytes(content)
-        scratch.replace(path)
+        with whole(path) as scratch:
+            scratch.write_bytes(content)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
         raise ExplainError(f"{path} cannot be written: {error.strerror}.") from error
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
 from detectors import DetectorError
-from detectors.runtime import prepare
+from detectors.runtime import run, whole
 from detectors.store import RegistryError
 
 from .config import ConfigError
@@ -29,19 +28,11 @@ BAD_INPUT = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 2 and a sentence on stderr for input that cannot be used."""
-    options = _parser().parse_args(arguments)
-    prepare(options.threads)
-    try:
-        options.command(options)
-    except BAD_INPUT as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return run(_parser(), BAD_INPUT, arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    parser.add_argument("--threads", type=int, help="default: every core")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="train a detector from a config")
@@ -113,9 +104,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         options.manifest, options.split, options.models, options.seed, options.scores, baseline()
     )
     if options.json:
-        scratch = options.json.with_name(f".{options.json.name}")
-        scratch.write_text(json.dumps(result, indent=1) + "\n")
-        os.replace(scratch, options.json)
+        with whole(options.json) as scratch:
+            scratch.write_text(json.dumps(result, indent=1) + "\n")
     print(markdown(result))
 
 

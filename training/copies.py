@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from tqdm import tqdm
+
+from detectors.runtime import whole
 
 from .config import ConfigError
 from .data import decode
@@ -36,12 +37,10 @@ def make_copies(
     out.mkdir(parents=True, exist_ok=True)
     work = [(c, f) for f in fakers for c in clips]
     rows = [_copy(clip, faker, out, seed) for clip, faker in tqdm(work, unit="copy")]
-    scratch = out / ".manifest.csv"
-    with scratch.open("w", newline="") as file:
+    with whole(out / "manifest.csv") as scratch, scratch.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(scratch, out / "manifest.csv")
     return out / "manifest.csv"
 
 
@@ -51,12 +50,11 @@ def _copy(clip: Clip, faker: str, out: Path, seed: int) -> dict[str, str]:
     path = out / f"{name}.{'opus' if opus else 'flac'}"
     if not path.exists():
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-        scratch = out / f".{path.name}"
         kind = {"format": "OGG", "subtype": "OPUS"} if opus else {"format": "FLAC"}
         audio = np.clip(FAKERS[faker](decode(clip.path), rng), -1, 1)
         # 0.86 is close to the 40 kbit/s at which such corpora are stored
-        soundfile.write(scratch, audio, 16_000, compression_level=0.86 if opus else 0.5, **kind)
-        os.replace(scratch, path)
+        with whole(path) as scratch:
+            soundfile.write(scratch, audio, 16_000, compression_level=0.86 if opus else 0.5, **kind)
     return {
         "id": name,
         "path": path.name,

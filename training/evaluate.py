@@ -22,7 +22,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from tqdm import tqdm
 
 from detectors import BUNDLED, AudioError, Detector, Facts, Waveform, bundled, load, read, registry
 from detectors.audio import RATE
+from detectors.runtime import whole
 
 from . import metrics
 from .data import decode
@@ -242,14 +242,12 @@ def _version(name: str) -> str:
 
 
 def _write_scores(path: Path, clips: Sequence[Clip], llr: dict[str, NDArray[np.float64]]) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    with scratch.open("w", newline="", encoding="utf-8") as file:
+    with whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "label", "model", "llr"])
         for name, values in llr.items():
             for clip, value in zip(clips, values.tolist(), strict=True):
                 writer.writerow([clip.id, clip.label, name, value if math.isfinite(value) else ""])
-    os.replace(scratch, path)
 
 
 def markdown(result: dict[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from torchaudio.functional import mask_along_axis
 from tqdm import tqdm
 
 from detectors.detector import Config, Detector, cut
+from detectors.runtime import whole
 
 from .config import ConfigError, SpecAugment, TrainConfig
 from .data import Batches, epoch_plan
@@ -252,6 +252,5 @@ def _device(wanted: str) -> str:
 
 def _write(state: Any, path: Path) -> None:
     """torch.save to a temporary name, then rename."""
-    scratch = path.with_name(f".{path.name}")
-    torch.save(state, scratch)
-    os.replace(scratch, path)
+    with whole(path) as scratch:
+        torch.save(state, scratch)
