@@ -1,8 +1,9 @@
-"""python -m explain clip: which seconds and bands of a recording decided, and which way."""
+"""python -m explain clip | evaluate | audit | corpus | bench: what decided, and how sure it is."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 
 from detectors import AudioError, DetectorError, bundled, load, read
 from detectors.detector import Detector
-from detectors.runtime import run, whole
+from detectors.runtime import output, run, whole
 
 from . import METHODS, ExplainError, Explanation, decisive_seconds, explain
+from .explanation import by_size
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,9 +30,42 @@ def _parser() -> argparse.ArgumentParser:
     clip.add_argument("file", metavar="FILE")
     clip.add_argument("--detector", metavar="NAME", help="default: the bundled one best on dev")
     clip.add_argument("--method", default="shapley-time", help=f"one of {', '.join(METHODS)}")
-    clip.add_argument("--players", type=int, help="windows of shapley-time, 2 to 12; default: 8")
+    clip.add_argument(
+        "--players", type=int, help="windows of the time methods, 2 to 64; default: 8"
+    )
     clip.add_argument("--json", metavar="OUT", help="write the whole explanation; - for stdout")
     clip.add_argument("--png", metavar="OUT", type=Path, help="draw it")
+
+    evaluate = commands.add_parser("evaluate", help="do methods find what was planted in a clip?")
+    evaluate.set_defaults(command=_evaluate)
+    evaluate.add_argument("--manifest", type=Path, required=True)
+    evaluate.add_argument("--split", help="default: every clip of the manifest")
+    evaluate.add_argument("--detectors", nargs="+", help="default: the bundled ones")
+    evaluate.add_argument("--methods", nargs="+", default=[], help="default: all valid ones")
+    evaluate.add_argument("--clips", type=_count, help="bona fide clips; default: all of the split")
+    evaluate.add_argument("--probes", type=int, default=10, help="clips for stability and the like")
+    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--dev-thresholds", type=Path, metavar="JSON", help="from split dev")
+    evaluate.add_argument("--json", type=output, metavar="OUT")
+    evaluate.add_argument("--track", action="store_true", help="log the table to MLflow")
+
+    audit = commands.add_parser("audit", help="which harmless changes turn how many verdicts?")
+    audit.set_defaults(command=_audit)
+    _add_corpus(audit)
+
+    corpus = commands.add_parser("corpus", help="where detectors look, by what made the clip")
+    corpus.set_defaults(command=_corpus)
+    _add_corpus(corpus)
+    corpus.add_argument("--by", choices=("system", "family", "source"), default="system")
+    corpus.add_argument("--methods", nargs="+", default=[], help="default: Shapley values")
+    corpus.add_argument("--png", type=output, metavar="OUT", help="draw it")
+
+    bench = commands.add_parser("bench", help="time and peak memory of every method")
+    bench.set_defaults(command=_bench)
+    bench.add_argument("--detectors", nargs="+", help="default: the bundled ones")
+    bench.add_argument("--methods", nargs="+", default=[], help="default: all valid ones")
+    bench.add_argument("--no-naive", action="store_true", help="leave out the naive game, minutes")
+    bench.add_argument("--json", action="store_true")
     return parser
 
 
@@ -52,13 +87,90 @@ def _clip(options: argparse.Namespace) -> int:
     return 0
 
 
+def _evaluate(options: argparse.Namespace) -> int:
+    from .report import write  # the only command that reaches for training
+
+    text = write(
+        options.manifest,
+        options.split,
+        options.detectors or bundled(),
+        options.methods,
+        clips=options.clips,
+        probes=options.probes,
+        seed=options.seed,
+        thresholds=options.dev_thresholds,
+        out=options.json,
+        track=options.track,
+    )
+    print(text)
+    return 0
+
+
+def _add_corpus(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--split", help="default: every clip of the manifest")
+    parser.add_argument("--detectors", nargs="+", help="default: the bundled ones")
+    parser.add_argument("--clips", type=_count, help="that many, drawn at random; default: all")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--json", type=output, metavar="OUT")
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from .audit_corpus import audit_corpus, markdown
+    from .clips import clips_of
+
+    clips = clips_of(options.manifest, options.split, options.clips, options.seed)
+    detectors = {name: load(name) for name in options.detectors or bundled()}
+    result = {"split": options.split, "seed": options.seed, **audit_corpus(clips, detectors)}
+    if options.json:
+        _write(options.json, f"{json.dumps(result, indent=1, allow_nan=False)}\n".encode())
+    print(markdown(result))
+    return 0
+
+
+def _corpus(options: argparse.Namespace) -> int:
+    from .clips import clips_of
+    from .corpus import corpus, markdown
+
+    clips = clips_of(options.manifest, options.split, options.clips, options.seed)
+    detectors = {name: load(name) for name in options.detectors or bundled()}
+    looks = corpus(clips, detectors, options.by, options.methods)
+    result = {"split": options.split, "seed": options.seed, **looks}
+    if options.json:
+        _write(options.json, f"{json.dumps(result, indent=1, allow_nan=False)}\n".encode())
+    if options.png:
+        from .corpus_figure import png
+
+        _write(options.png, png(result))
+    print(markdown(result))
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from .bench import bench, table
+
+    result = bench(options.detectors or bundled(), options.methods, not options.no_naive)
+    print(json.dumps(result, indent=1) if options.json else table(result))
+    return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError("write a number from 1")
+    return int(text)
+
+
 def summary(explanation: Explanation) -> str:
-    """The strongest stretches with their direction, then what the explanation cost."""
+    """The strongest stretches, or all names by size, with their direction; then what it cost."""
     lines = [f"{explanation.method} on {explanation.detector}, logit {explanation.full:+.3f}"]
     lines += explanation.notes
-    for start, end, value in decisive_seconds(explanation):
-        side = "fake" if value > 0 else "real"
-        lines.append(f"  {start:6.2f} to {end:6.2f} s  {value:+8.3f}  towards {side}")
+    if explanation.names:
+        parts = [(f"{name:16}", value) for name, value in by_size(explanation)]
+    else:
+        stretches = decisive_seconds(explanation)
+        parts = [(f"{start:6.2f} to {end:6.2f} s", value) for start, end, value in stretches]
+    for what, value in parts:
+        lines.append(f"  {what}  {value:+8.3f}  towards {'fake' if value > 0 else 'real'}")
     residual = explanation.residual
     said = "no completeness promised" if math.isnan(residual) else f"residual {residual:.1e}"
     lines.append(

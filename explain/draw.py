@@ -1,4 +1,4 @@
-"""Pictures of one explanation: the lit waveform and the spectrogram under its saliency.
+"""Pictures of one explanation: the lit waveform, the spectrogram under its saliency, or bars.
 
 Warm colours are evidence for fake, cool ones for real, in both.
 """
@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from scipy.ndimage import gaussian_filter
 
 from detectors.audio import RATE, Waveform
 
-from .explanation import Explanation, over_time
+from .explanation import Explanation, by_size, over_time
+from .heat import heat
 from .players import stft
 
 WARM, COOL = (0.98, 0.45, 0.09), (0.15, 0.39, 0.92)
@@ -26,16 +26,41 @@ INK, FAINT = "#334155", "#cbd5e1"
 SIZE = (10.0, 2.6)  # inches, at 100 dots each
 RANGE_DB = 70.0
 GRID = (256, 800)  # cells of a drawn saliency, frequency and time
-SMOOTH = (3.0, 6.0)  # their blur for the eye: about 90 Hz and 30 ms
+MOST_FIGURES = 16  # windows that have room for their figures
 MARGIN = 0.1  # share of the stretch shown on either side where the clip goes on
 
 
 def png(explanation: Explanation, wave: Waveform) -> bytes:
     """The picture that suits the explanation, as a PNG file."""
-    figure = spectrogram_figure if explanation.freqs is not None else time_figure
+    if explanation.names:
+        figure = names_figure(explanation)
+    elif explanation.freqs is not None:
+        figure = spectrogram_figure(explanation, wave)
+    else:
+        figure = time_figure(explanation, wave)
     file = io.BytesIO()
-    figure(explanation, wave).savefig(file, format="png")
+    figure.savefig(file, format="png")
     return file.getvalue()
+
+
+def names_figure(explanation: Explanation) -> Figure:
+    """A bar for each named value in logit units, the largest on top, fake to the right."""
+    names, values = zip(*by_size(explanation), strict=True)
+    figure = Figure(
+        figsize=(SIZE[0], 1.0 + 0.3 * len(names)), dpi=100, layout="constrained", facecolor="white"
+    )
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    bars = axes.barh(range(len(names)), values, color=[_side(value) for value in values])
+    axes.bar_label(bars, [f"{value:+.2f}" for value in values], padding=3, fontsize=8, color=INK)
+    axes.axvline(0, color=INK, lw=0.8)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.margins(x=0.1)
+    axes.set_xlabel("Evidence (logits)")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    _legend(figure)
+    return figure
 
 
 def time_figure(explanation: Explanation, wave: Waveform) -> Figure:
@@ -54,9 +79,10 @@ def time_figure(explanation: Explanation, wave: Waveform) -> Figure:
     for start, end, value in zip(edges[:-1], edges[1:], values, strict=True):
         share = abs(value) / strongest
         axes.axvspan(start, end, color=_side(value), alpha=0.45 * share, lw=0, zorder=0)
-        said: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 8}
-        tint = INK if share > 0.1 else "#94a3b8"
-        axes.text((start + end) / 2, 1.06, f"{value:+.2f}", color=tint, **said)
+        if len(values) <= MOST_FIGURES:
+            said: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 8}
+            tint = INK if share > 0.1 else "#94a3b8"
+            axes.text((start + end) / 2, 1.06, f"{value:+.2f}", color=tint, **said)
     axes.set(ylim=(-1.05, 1.25), yticks=[])
     return figure
 
@@ -64,11 +90,10 @@ def time_figure(explanation: Explanation, wave: Waveform) -> Figure:
 def spectrogram_figure(explanation: Explanation, wave: Waveform) -> Figure:
     """Loudness by time and frequency in grey, the saliency (f, t) over it; seconds and kilohertz.
 
-    Each cell has the colour of its value, whatever its height on the axis. ValueError when the
-    explanation is not over time and frequency.
+    The colour is the density of the evidence (`heat.heat`, which also raises).
     """
-    if explanation.times is None or explanation.freqs is None:
-        raise ValueError(f"An explanation by {explanation.method} is not over time and frequency.")
+    strength = heat(explanation, GRID)
+    assert explanation.times is not None
     figure, axes = _frame(wave, explanation.times)
     start, end = axes.get_xlim()
     samples = torch.from_numpy(wave.samples[round(start * RATE) : round(end * RATE)])
@@ -80,10 +105,9 @@ def spectrogram_figure(explanation: Explanation, wave: Waveform) -> Figure:
         decibels, cmap="Greys", vmin=loudest - RANGE_DB, vmax=loudest, alpha=0.75,
         extent=(start, end, 0, khz), **common,
     )  # fmt: skip
-    heat = _heat(explanation)
-    colour = np.where(heat[..., None] > 0, np.array(WARM), np.array(COOL))
+    colour = np.where(strength[..., None] > 0, np.array(WARM), np.array(COOL))
     axes.imshow(
-        np.dstack([colour, 0.85 * np.abs(heat)]),
+        np.dstack([colour, 0.85 * np.abs(strength)]),
         extent=(explanation.times[0], explanation.times[-1], 0, khz), **common,
     )  # fmt: skip
     axes.set(xlim=(start, end), ylim=(0, khz), yticks=[0, 2, 4, 6, 8], ylabel="Frequency (kHz)")
@@ -99,9 +123,13 @@ def _frame(wave: Waveform, edges: np.ndarray) -> tuple[Figure, Axes]:
     end = len(wave.samples) / RATE
     axes.set(xlim=(max(edges[0] - margin, 0), min(edges[-1] + margin, end)), xlabel="Time (s)")
     axes.spines[["top", "right"]].set_visible(False)
+    _legend(figure)
+    return figure, axes
+
+
+def _legend(figure: Figure) -> None:
     handles = [Patch(color=WARM, label="towards fake"), Patch(color=COOL, label="towards real")]
     figure.legend(handles=handles, loc="outside upper right", ncols=2, frameon=False, fontsize=9)
-    return figure, axes
 
 
 def _envelope(wave: Waveform, start: float, end: float) -> tuple[np.ndarray, ...]:
@@ -111,20 +139,6 @@ def _envelope(wave: Waveform, start: float, end: float) -> tuple[np.ndarray, ...
     starts = np.unique(np.linspace(0, len(samples), 1500, endpoint=False).astype(int))
     low, high = np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
     return (first + starts) / RATE, low, high
-
-
-def _heat(explanation: Explanation) -> np.ndarray:
-    """Saliency on an even grid over the stretch, 0 Hz up, from -1 to 1."""
-    assert explanation.times is not None and explanation.freqs is not None
-    values = explanation.values
-    hz = (np.arange(GRID[0]) + 0.5) * RATE / 2 / GRID[0]
-    times = np.linspace(explanation.times[0], explanation.times[-1], 2 * GRID[1] + 1)[1::2]
-    row = np.searchsorted(explanation.freqs, hz, side="right") - 1
-    column = np.searchsorted(explanation.times, times, side="right") - 1
-    inside = (row >= 0) & (row < len(values))
-    grid = values[row.clip(0, len(values) - 1)][:, column] * inside[:, None]
-    smooth = gaussian_filter(grid, SMOOTH)
-    return np.clip(smooth / max(float(np.quantile(np.abs(smooth), 0.995)), 1e-12), -1, 1)
 
 
 def _side(value: float) -> tuple[float, float, float]:

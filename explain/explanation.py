@@ -19,13 +19,14 @@ class ExplainError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Evidence by time, by frequency or by both, in logit units; positive = towards fake.
+    """Evidence by time, frequency, both, or by name, in logit units; positive = towards fake.
 
     values: (t,), (f,) or (f, t). times: (t + 1,) edges in seconds of the clip. freqs: (f + 1,)
     edges in Hz, rising. full and empty: the logit with everything and with nothing of the clip.
     residual: |sum(values) - (full - empty)| where the method promises that it is zero; NaN where
     a method makes no such promise. stderr: of each value, None for exact methods. forwards: passes
     through the network. seconds: wall time. peak_mb: highest resident memory of the process so far.
+    names: what each value belongs to, in words, where there is no time axis: values are (names,).
     """
 
     method: str
@@ -41,6 +42,7 @@ class Explanation:
     seconds: float = 0.0
     peak_mb: float = 0.0
     notes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """All fields as one JSON object: arrays as nested lists, NaN as null."""
@@ -56,7 +58,8 @@ class Explanation:
                 raw[name] = None if raw[name] is None else np.asarray(raw[name], dtype=np.float64)
             for name in ("full", "empty", "residual"):
                 raw[name] = math.nan if raw[name] is None else float(raw[name])
-            return Explanation(**{**raw, "notes": tuple(raw["notes"])})
+            lists = {name: tuple(raw[name]) for name in ("notes", "names")}
+            return Explanation(**{**raw, **lists})
         except (KeyError, TypeError, ValueError) as error:
             raise ExplainError(f"This is no explanation written by to_json: {error}.") from error
 
@@ -84,6 +87,12 @@ def decisive_seconds(explanation: Explanation, count: int = 3) -> list[tuple[flo
     values, edges = over_time(explanation)
     order = np.argsort(-np.abs(values), kind="stable")[:count]
     return [(float(edges[i]), float(edges[i + 1]), float(values[i])) for i in order]
+
+
+def by_size(explanation: Explanation) -> list[tuple[str, float]]:
+    """The named values of an explanation, the largest first whatever its sign."""
+    order = np.argsort(-np.abs(explanation.values), kind="stable")
+    return [(explanation.names[i], float(explanation.values[i])) for i in order]
 
 
 def _plain(value: Any) -> Any:

@@ -22,9 +22,11 @@ from .stretch import Stretch, decisive
 BIN = RATE // 100  # the map is drawn in steps of 10 ms
 
 
-def valid(detector: Detector) -> bool:
-    """Does the network name a convolutional map whose rows are bands and columns are time?"""
-    return hasattr(detector.net, "gradcam_layer") and _hz_edges(detector) is not None
+def refusal(detector: Detector) -> str | None:
+    """Why there is no map to look at, or None if there is one of bands by time."""
+    if hasattr(detector.net, "gradcam_layer") and hz_edges(detector) is not None:
+        return None
+    return "its network has no convolutional map of bands by time"
 
 
 def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = None) -> Explanation:
@@ -35,10 +37,9 @@ def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = Non
     empty are NaN). The coarse map is interpolated to the front-end's bands. A repeated short clip
     gets the sum over its repeats. Raises ExplainError for a detector without such a map.
     """
-    if not valid(detector):
-        raise ExplainError(
-            f"Grad-CAM needs a convolutional picture, which {detector.config.name} does not have."
-        )
+    reason = refusal(detector)
+    if reason:
+        raise ExplainError(f"Grad-CAM does not explain {detector.config.name}: {reason}.")
     stretch = decisive(detector, wave, start_s)
     filled = stretch.fill(stretch.samples[None])
     with torch.no_grad():
@@ -51,13 +52,13 @@ def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = Non
 
     picture = picture.clone().requires_grad_()  # weights are frozen: gradients start here
     coarse = LayerGradCam(net, detector.net.gradcam_layer).attribute(picture)
-    values, edges = _own_time(_resize(coarse.detach(), detector, stretch), stretch)
+    values, edges = own_time(resize(coarse.detach(), detector, stretch), stretch)
     return Explanation(
         method="gradcam",
         detector=detector.config.name,
         values=values,
         times=stretch.seconds(edges),
-        freqs=np.asarray(_hz_edges(detector), dtype=np.float64),
+        freqs=np.asarray(hz_edges(detector), dtype=np.float64),
         full=float(logits[-1].detach()),
         empty=math.nan,
         residual=math.nan,
@@ -66,25 +67,28 @@ def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = Non
     )
 
 
-def _hz_edges(detector: Detector) -> list[float] | None:
+def hz_edges(detector: Detector) -> list[float] | None:
     """Where the bands meet: said by the front-end, or by a network with filters of its own."""
     edges = getattr(detector.frontend, "hz_edges", None)
     return getattr(detector.net, "hz_edges", None) if edges is None else edges
 
 
-def _resize(coarse: Tensor, detector: Detector, stretch: Stretch) -> np.ndarray:
+def resize(coarse: Tensor, detector: Detector, stretch: Stretch) -> np.ndarray:
     """(1, 1, rows, columns) -> (bands, steps of the window), keeping the sum over the map."""
-    size = (len(_hz_edges(detector) or ()) - 1, math.ceil(stretch.window / BIN))
+    size = (len(hz_edges(detector) or ()) - 1, math.ceil(stretch.window / BIN))
     fine = F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
     share = coarse.shape[2] * coarse.shape[3] / (size[0] * size[1])
     return (fine[0, 0] * share).double().numpy()
 
 
-def _own_time(fine: np.ndarray, stretch: Stretch) -> tuple[np.ndarray, np.ndarray]:
-    """Fold the window's steps onto the clip's own samples: values (bands, t), edges (t + 1,)."""
-    n = len(stretch.samples)
+def own_time(columns: np.ndarray, stretch: Stretch) -> tuple[np.ndarray, np.ndarray]:
+    """Sum what stands evenly across the window into 10-ms steps of the clip's own samples.
+
+    columns (bands, c) -> values (bands, t), edges (t + 1,) in samples; repeats are folded.
+    """
+    n, c = len(stretch.samples), columns.shape[1]
     edges = np.append(np.arange(0, n, BIN), n)
-    centre = (np.arange(fine.shape[1]) * BIN + BIN // 2).clip(max=stretch.window - 1)
-    values = np.zeros((len(edges) - 1, len(fine)))
-    np.add.at(values, centre % n // BIN, fine.T)
+    centre = ((np.arange(c) + 0.5) * stretch.window / c).astype(np.int64)
+    values = np.zeros((len(edges) - 1, len(columns)))
+    np.add.at(values, centre % n // BIN, columns.T)
     return values.T, edges

@@ -10,15 +10,14 @@ import torch
 from captum.attr import IntegratedGradients
 from torch import Tensor
 
-from detectors.audio import RATE, Waveform
+from detectors.audio import Waveform
 from detectors.detector import Detector
 
 from .explanation import ExplainError, Explanation
-from .players import HOP, N_FFT, background, istft, stft
-from .stretch import decisive
+from .game import Progress
+from .spectrum import spectrum
 
 LARGE = 0.1  # share of the gain that may go missing without a word
-BASELINES = ("noise", "zeros")
 
 
 def attribute(
@@ -28,6 +27,7 @@ def attribute(
     steps: int = 16,
     baseline: str = "noise",
     start_s: float | None = None,
+    progress: Progress | None = None,
 ) -> Explanation:
     """Attributions (f, t) of STFT magnitudes (257 bins, 8-ms frames) in the decisive stretch.
 
@@ -38,42 +38,37 @@ def attribute(
     residual: the distance from completeness, which falls as steps rise while the network is
     smooth; a note says when it is large. Raises ExplainError.
     """
-    if baseline not in BASELINES:
-        raise ExplainError(f"There is no baseline '{baseline}'; there are {', '.join(BASELINES)}.")
     if steps < 2:
         raise ExplainError(f"Integrated gradients take two steps or more, not {steps}.")
-    stretch = decisive(detector, wave, start_s)
-    x = stretch.samples
-    spectrum = stft(x[None])
-    magnitude = spectrum.abs()
-    phase = torch.polar(torch.ones_like(magnitude), spectrum.angle())
+    sound = spectrum(detector, wave, baseline, start_s)
+    done = 0
 
     def logits(magnitudes: Tensor) -> Tensor:
-        rebuilt = istft(magnitudes * phase, len(x))
-        return detector.logits(stretch.fill(rebuilt), levelled=True)
+        nonlocal done
+        done += len(magnitudes)
+        if progress:
+            progress(min(done / steps, 1.0))
+        return sound.logits(magnitudes)
 
-    floor = torch.zeros_like(magnitude)
-    if baseline == "noise":
-        floor = floor + background(x)[None, :, None]
-    values = IntegratedGradients(logits).attribute(
-        magnitude, floor, n_steps=steps, internal_batch_size=1
-    )  # one step at a time: the memory of one backward pass, however many steps
+    # one step at a time: the memory of one backward pass, however many steps
+    values = (
+        IntegratedGradients(logits)
+        .attribute(sound.magnitude, sound.floor, n_steps=steps, internal_batch_size=1)[0]
+        .double()
+        .numpy()
+    )
     with torch.inference_mode():
-        full, empty = float(logits(magnitude)), float(logits(floor))
-    frames = magnitude.shape[-1]
-    centres = torch.arange(frames + 1) * HOP - HOP // 2
-    bins = torch.arange(N_FFT // 2 + 2) * RATE / N_FFT - RATE / N_FFT / 2
-    values = values[0].double().numpy()
+        full, empty = float(sound.logits(sound.magnitude)), float(sound.logits(sound.floor))
     residual = abs(float(values.sum()) - (full - empty))
-    notes = stretch.notes
+    notes = sound.stretch.notes
     if residual > LARGE * abs(full - empty):
         notes += (f"The parts miss the whole by {residual:.2f} of {abs(full - empty):.2f} logits.",)
     return Explanation(
         method="integrated-gradients",
         detector=detector.config.name,
         values=values,
-        times=stretch.seconds(centres.clamp(0, len(x)).numpy()),
-        freqs=bins.clamp(0, RATE / 2).double().numpy(),
+        times=sound.times,
+        freqs=sound.freqs,
         full=full,
         empty=empty,
         residual=residual,

@@ -7,19 +7,21 @@ bit, and with all off the baseline does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from detectors.audio import RATE
+from detectors.audio import RATE, Waveform, read
 
 from .explanation import ExplainError
 
 N_FFT = 512  # 32 ms: harmonics of a voice stand apart
 HOP = N_FFT // 4
+EXAMPLES = Path(__file__).parents[1] / "examples"
 RAMP_S = 0.010  # long enough not to click, short against a syllable
 
 
@@ -84,7 +86,7 @@ def background(x: Tensor) -> Tensor:
     return shape * (level / shape.square().mean().clamp_min(1e-12)).sqrt()
 
 
-def noise(x: Tensor, seed: int = 0) -> Tensor:
+def noise(x: Tensor, seed: int = 0, bank: Sequence[Waveform] = ()) -> Tensor:
     """Background noise for the clip x (n,): Gaussian noise in the spectrum of `background`."""
     white = torch.randn(len(x), generator=torch.Generator().manual_seed(seed))
     profile = background(x)
@@ -95,19 +97,47 @@ def noise(x: Tensor, seed: int = 0) -> Tensor:
     return torch.fft.irfft(torch.fft.rfft(white) * gain[0, 0], n=len(x))
 
 
-def zeros(x: Tensor, seed: int = 0) -> Tensor:
+def zeros(x: Tensor, seed: int = 0, bank: Sequence[Waveform] = ()) -> Tensor:
     """Digital silence: simple, and far from anything that a detector was trained on."""
     return torch.zeros_like(x)
 
 
-BASELINES: dict[str, Callable[[Tensor, int], Tensor]] = {"noise": noise, "zeros": zeros}
+def bona_fide(x: Tensor, seed: int = 0, bank: Sequence[Waveform] = ()) -> Tensor:
+    """Somebody else's real speech: a random stretch of a random clip of the bank, at x's level."""
+    clips = [clip.samples for clip in bank or example_bank()]
+    rng = np.random.default_rng(seed)
+    clip = clips[rng.integers(len(clips))]
+    stretch = np.resize(np.roll(clip, -int(rng.integers(len(clip)))), len(x))
+    other = torch.from_numpy(np.ascontiguousarray(stretch, dtype=np.float32))
+    return other * (x.square().mean() / other.square().mean().clamp_min(1e-12)).sqrt()
 
 
-def baseline(x: Tensor, name: str = "noise", seed: int = 0) -> Tensor:
-    """What replaces the clip x (n,) where it is switched off; ExplainError on an unknown name."""
+def example_bank() -> list[Waveform]:
+    """The real voices among the program's own examples; ExplainError where they are not there."""
+    paths = sorted(EXAMPLES.glob("*-real.flac"))
+    if not paths:
+        raise ExplainError("The baseline 'bank' needs real clips: give them as bank=[read(FILE)].")
+    return [read(path) for path in paths]
+
+
+BASELINES: dict[str, Callable[[Tensor, int, Sequence[Waveform]], Tensor]] = {
+    "noise": noise,
+    "zeros": zeros,
+    "bank": bona_fide,
+}
+
+
+def baseline(
+    x: Tensor, name: str = "noise", seed: int = 0, bank: Sequence[Waveform] = ()
+) -> Tensor:
+    """What replaces the clip x (n,) where it is switched off: one of `BASELINES`.
+
+    seed: of the noise, or of the draw from the bank. bank: bona fide clips to draw from; the
+    program's own examples if it is empty. Raises ExplainError.
+    """
     if name not in BASELINES:
         raise ExplainError(f"There is no baseline '{name}'; there are {', '.join(BASELINES)}.")
-    return BASELINES[name](x, seed)
+    return BASELINES[name](x, seed, bank)
 
 
 def stft(x: Tensor) -> Tensor:

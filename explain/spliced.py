@@ -11,25 +11,30 @@ once for each coalition.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from detectors.detector import Detector
+from detectors.detector import Config, Detector
 from detectors.frontends import LogMel, LogSpec
 from detectors.models.aasist import AASIST, SINC_TAPS
 from detectors.models.cnn import CNN
+from detectors.models.fusion import Fusion
+from detectors.models.rawgat_st import RawGATST
 from detectors.models.resnet import ResNet18
 from detectors.models.transformer import HOP, N_FFT, ConvTransformer
+from detectors.models.tssdnet import IncTSSDNet, ResTSSDNet
 
 from .players import Windows
 from .stretch import Stretch
 
 BATCH = 4  # passes at once
 HEAD_BATCH = 32
+LOCAL = (nn.Conv1d, nn.Conv2d, nn.MaxPool1d, nn.MaxPool2d)
 Layer = tuple[int, int, int]  # kernel, stride and padding along time
 
 
@@ -49,14 +54,24 @@ class Splicer:
     """Logits of coalitions of windows, equal to masking the clip and running the detector.
 
     Callable as a game: (k, players) bool -> (k,), best played `batch` coalitions at a time.
-    `passes` is the number of passes that the widest stage took: 2^players where nothing, or not
-    all of the encoder, can be spliced.
+    `passes` is the number of passes that the widest stage took beforehand, `each` is one where
+    every coalition needs a pass of its own, since not all of the encoder can be spliced, else zero.
     """
 
     def __init__(
-        self, detector: Detector, stretch: Stretch, players: Windows, behind: Tensor
+        self,
+        detector: Detector,
+        stretch: Stretch,
+        players: Windows,
+        behind: Tensor,
+        plays: int | None = None,
     ) -> None:
-        """Run the stages' passes. behind: the baseline (n,) of `stretch.samples`."""
+        """Run the stages' passes. behind: the baseline (n,) of `stretch.samples`.
+
+        plays: how many coalitions are going to be asked for (2^players if None); a stage that
+        would take more passes than that is not spliced.
+        """
+        plays = 2**players.count if plays is None else plays
         stages, head = split(detector)
         n, window = len(stretch.samples), stretch.window
         repeat = np.arange(window) // n * players.count  # a repeated clip: windows go on counting
@@ -67,22 +82,23 @@ class Splicer:
         x, behind = stretch.fill(stretch.samples[None])[0], stretch.fill(behind[None])[0]
 
         self.players, self.unrolled = players.count, int(right.max()) + 1
-        self.passes, self.batch = 2**players.count, 2
+        self.passes, self.each, self.batch = 0, 1, stages[0].batch if stages else BATCH
         self._input: Callable[[Tensor], Tensor] = lambda on: unrolled.mask(x, behind, on)
         reach: tuple[Layer, ...] = ()
         with torch.inference_mode():
             while stages:
                 reach += stages[0].layers
                 first, period = _neighbours(left, right, _columns(window, reach), reach)
-                if period >= players.count:
+                if 2**period >= plays:
                     break
                 patterns = _patterns(period, self.unrolled)
                 parts = patterns.split(stages[0].batch)
                 maps = torch.cat([stages[0].run(self._input(part)) for part in parts])
                 self._input = _Assembly(maps.movedim(-1, 0).contiguous(), first, period)
                 stages = stages[1:]
+                self.batch = stages[0].batch if stages else HEAD_BATCH
                 if not stages:
-                    self.passes, self.batch = len(patterns), HEAD_BATCH
+                    self.passes, self.each = len(patterns), 0
         self._rest = [stage.run for stage in stages] + [head]
 
     def __call__(self, coalitions: Tensor) -> Tensor:
@@ -91,6 +107,38 @@ class Splicer:
         for run in self._rest:
             x = run(x)
         return x
+
+
+class SplicedSum:
+    """The members of a fusion, each spliced by itself; a game as `Splicer` is one."""
+
+    def __init__(self, fusion: Fusion, members: Sequence[Splicer]) -> None:
+        self.fusion, self.members = fusion, members
+        self.passes, self.each = sum(m.passes for m in members), sum(m.each for m in members)
+        self.batch = min(member.batch for member in members)
+
+    def __call__(self, coalitions: Tensor) -> Tensor:
+        logits = torch.stack([member(coalitions) for member in self.members], dim=1)
+        return logits @ self.fusion.weight + self.fusion.bias
+
+
+def splice(
+    detector: Detector,
+    stretch: Stretch,
+    players: Windows,
+    behind: Tensor,
+    plays: int | None = None,
+) -> Splicer | SplicedSum:
+    """The game of a detector's windows, prepared; see `Splicer` for the arguments."""
+    net = detector.net
+    if not isinstance(net, Fusion):
+        return Splicer(detector, stretch, players, behind, plays)
+    specs = detector.config.options["members"]
+    members = [
+        Detector(Config(**spec, window=detector.config.window), part)
+        for spec, part in zip(specs, net.nets, strict=True)
+    ]
+    return SplicedSum(net, [Splicer(m, stretch, players, behind, plays) for m in members])
 
 
 class _Assembly:
@@ -116,24 +164,51 @@ def split(detector: Detector) -> tuple[list[Stage], Callable[[Tensor], Tensor]]:
     """
     net, frontend = detector.net, detector.frontend
     if isinstance(net, AASIST):
-        stem = ((SINC_TAPS, 1, 0), (3, 3, 0))
         pieces = [net.encoder[0:2], net.encoder[2:4], net.encoder[4:6]]
-        first = Stage(lambda x: pieces[0](net.stem(x)), stem + _layers(pieces[0]), batch=1)
-        later = [Stage(piece, _layers(piece)) for piece in pieces[1:]]
-        return [first, *later], lambda x: torch.sub(*net.head(x).unbind(dim=1))
+        return _sinc_stages(net.stem, pieces, net.encoder), _difference(net.head)
+    if isinstance(net, RawGATST):
+        both = [net.blocks(0, 2), net.blocks(2, 4), net.blocks(4, 6)]
+        return _sinc_stages(net.stem, both, net.encoder_T), _difference(net.head)
+    if isinstance(net, ResTSSDNet | IncTSSDNet):
+        return [Stage(net.encoder, _layers(net.encoder))], _difference(net.head)
     if isinstance(net, ConvTransformer):
         spectrum = (N_FFT, HOP, (N_FFT - HOP) // 2)  # mirrored at the ends: nothing new is read
         return [Stage(net.encode, (spectrum, *_layers(net.encoder)))], net.head
     picture = _picture(frontend)
     if picture is None or not isinstance(net, CNN | ResNet18):
         return [], lambda x: detector.logits(x, levelled=True)
+    if detector.frontend.centre:  # a mean over the whole clip: local no further than the picture
+        frames = (_columns(detector.config.window, picture.layers), 1, 0)
+        rest = Stage(lambda x: net(x - x.mean(dim=-1, keepdim=True))[:, None], (frames,))
+        return [picture, rest], lambda x: x[:, 0]
     parts = [*net.features] if isinstance(net, CNN) else [net.stem, *net.features]
     return [picture, *(Stage(part, _layers(part)) for part in parts)], net.head
 
 
+def _sinc_stages(
+    stem: Callable[[Tensor], Tensor],
+    pieces: Sequence[Callable[[Tensor], Tensor]],
+    chain: nn.Sequential,
+) -> list[Stage]:
+    """Stages of a sinc network: its stem, and pieces of two residual blocks each of `chain`."""
+    layers = [_layers(chain[n : n + 2]) for n in range(0, len(chain), 2)]
+    picture = ((SINC_TAPS, 1, 0), (3, 3, 0))
+    first = Stage(lambda x: pieces[0](stem(x)), picture + layers[0], batch=1)
+    return [first, *map(Stage, pieces[1:], layers[1:])]
+
+
+def _difference(head: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The logit of a head that makes two class logits, spoof and bona fide."""
+    return lambda x: torch.sub(*head(x).unbind(dim=1))
+
+
 def _picture(frontend: nn.Module) -> Stage | None:
-    if not isinstance(frontend, LogMel | LogSpec) or frontend.centre:
-        return None  # centring subtracts a mean over the whole clip
+    """The picture before it is centred, where it is one of ours."""
+    if not isinstance(frontend, LogMel | LogSpec):
+        return None
+    if frontend.centre:
+        frontend = copy.copy(frontend)
+        frontend.centre = False
     transform = frontend.mel.spectrogram if isinstance(frontend, LogMel) else frontend.spec
     n_fft = transform.n_fft
     return Stage(frontend, ((n_fft, frontend.hop, n_fft // 2),))
@@ -142,14 +217,16 @@ def _picture(frontend: nn.Module) -> Stage | None:
 def _layers(module: nn.Module) -> tuple[Layer, ...]:
     """The convolutions and poolings of a chain, in the order of their registration.
 
-    Shortcuts ("downsample") run beside the chain and read no further than it does.
+    Shortcuts ("downsample") run beside the chain and read no further than it does; convolutions
+    side by side are taken for a chain, which reads further than they do.
     """
     chain = [
-        m
-        for name, m in module.named_modules()
-        if isinstance(m, nn.Conv2d | nn.MaxPool2d) and "downsample" not in name
+        m for name, m in module.named_modules() if isinstance(m, LOCAL) and "downsample" not in name
     ]
-    return tuple((_last(m.kernel_size), _last(m.stride), _last(m.padding)) for m in chain)
+    return tuple(
+        ((_last(m.kernel_size) - 1) * _last(m.dilation) + 1, _last(m.stride), _last(m.padding))
+        for m in chain
+    )
 
 
 def _last(size: int | tuple[int, ...] | str) -> int:

@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -37,7 +36,8 @@ from detectors.runtime import whole
 
 from . import metrics
 from .data import decode
-from .manifest import Clip, corpus_hash, read_manifest
+from .manifest import Clip, ManifestError, corpus_hash, read_manifest
+from .markdown import table
 
 ENOUGH = 10
 FEWEST = 3
@@ -211,7 +211,7 @@ def _wave(path: Path) -> Waveform | None:
     """
     try:
         samples = decode(path)
-    except soundfile.LibsndfileError:
+    except ManifestError:
         try:
             return read(path)
         except AudioError:
@@ -281,9 +281,9 @@ def markdown(result: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             f"{result['clips']} clips, {where}; rates in %, intervals over speakers.",
-            _table(head, overall),
-            _table(["EER by family", *models], by_family),
-            _table(["shortcut alone", "AUC"], cues),
+            table(head, overall),
+            table(["EER by family", *models], by_family),
+            table(["shortcut alone", "AUC"], cues),
         ]
     )
 
@@ -298,8 +298,3 @@ def _eer(row: dict[str, Any]) -> str:
     low_high = row["eer_ci"]
     interval = f" [{_percent(low_high[0])}, {_percent(low_high[1])}]" if low_high else ""
     return f"{_percent(row['eer'])}{interval}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from toys import Tone, hiss, toy, waveform, with_tone
 
 from explain import ExplainError, Explanation, explain
-from explain.draw import _heat, png, spectrogram_figure, time_figure
+from explain.draw import png, spectrogram_figure, time_figure
+from explain.heat import heat
 
 LONG = waveform(hiss(80_000))
 TIME = Explanation(
@@ -68,12 +69,22 @@ def test_spectrogram_figure_has_both_axes_and_the_words():
 
 
 def test_uneven_bands_stand_at_their_frequencies():
-    heat = _heat(MAP)  # row 2, column 2 is from 1,000 to 3,000 Hz and from 2.5 to 2.75 s
-    rows, columns = heat.shape
-    assert heat[rows * 2 // 8, columns * 5 // 8] > 0.9
-    assert heat[rows * 2 // 8, columns * 1 // 8] == pytest.approx(0, abs=1e-6)
-    assert heat[rows * 6 // 8, columns * 5 // 8] == pytest.approx(0, abs=1e-6)
-    assert np.abs(_heat(dataclasses.replace(MAP, values=-MAP.values)) + heat).max() < 1e-12
+    corner = np.zeros((4, 4))
+    corner[2, 2] = 1.0  # from 1,000 to 3,000 Hz and from 2.5 to 2.75 s
+    grid = heat(dataclasses.replace(MAP, values=corner), (256, 800))
+    rows, columns = grid.shape
+    assert grid[rows * 2 // 8, columns * 5 // 8] > 0.9
+    assert grid[rows * 2 // 8, columns * 1 // 8] == pytest.approx(0, abs=1e-6)
+    assert grid[rows * 6 // 8, columns * 5 // 8] == pytest.approx(0, abs=1e-6)
+    assert np.abs(heat(dataclasses.replace(MAP, values=-corner), (256, 800)) + grid).max() < 1e-12
+
+
+def test_colour_times_area_is_evidence():
+    values = np.zeros((4, 4))
+    values[0, 0], values[3, 2] = 1.0, 1.0  # cells 500 and 4,600 Hz high
+    grid = heat(dataclasses.replace(MAP, values=values), (400, 400))
+    low, high = grid[:60, :200].sum(), grid[100:, 200:].sum()
+    assert low == pytest.approx(high, rel=0.25)  # blurred at the edge of the picture
 
 
 @pytest.mark.parametrize("method", ["shapley-time", "integrated-gradients"])
@@ -95,4 +106,4 @@ def test_what_cannot_be_drawn_is_refused():
 def test_nothing_at_all_is_drawn_as_nothing():
     (axes,) = time_figure(dataclasses.replace(TIME, values=np.zeros(4)), LONG).axes
     assert all(patch.get_alpha() == 0 for patch in axes.patches)
-    assert not _heat(dataclasses.replace(MAP, values=np.zeros((4, 4)))).any()
+    assert not heat(dataclasses.replace(MAP, values=np.zeros((4, 4))), (9, 9)).any()

@@ -44,7 +44,9 @@ def test_a_long_clip_says_which_part_is_explained(here, capsys):
     assert "Explained is" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("method", ["shapley-time", "gradcam", "integrated-gradients"])
+@pytest.mark.parametrize(
+    "method", ["shapley-time", "shapley-patches", "gradcam", "integrated-gradients", "occlusion"]
+)
 def test_json_and_png_are_written_whole(here, tmp_path, method, capsys):
     out, picture = tmp_path / "e.json", tmp_path / "e.png"
     assert run(here, here / "clip.wav", "--method", method, "--json", out, "--png", picture) == 0
@@ -57,6 +59,13 @@ def test_json_and_png_are_written_whole(here, tmp_path, method, capsys):
     assert method in capsys.readouterr().out
 
 
+def test_bands_are_named_in_the_summary_and_drawn_as_bars(here, tmp_path, capsys):
+    picture = tmp_path / "bands.png"
+    assert run(here, here / "clip.wav", "--method", "shapley-bands", "--png", picture) == 0
+    assert capsys.readouterr().out.count(" Hz ") == 8
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 def test_json_on_stdout_is_all_that_is_there(here, capsys):
     assert run(here, here / "clip.wav", "--players", 3, "--json", "-") == 0
     assert len(json.loads(capsys.readouterr().out)["values"]) == 3
@@ -65,9 +74,9 @@ def test_json_on_stdout_is_all_that_is_there(here, capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["clip.wav", "--players", "1"], "2 to 12"),
-        (["clip.wav", "--players", "13"], "2 to 12"),
-        (["clip.wav", "--method", "tea-leaves"], "valid are shapley-time, gradcam"),
+        (["clip.wav", "--players", "1"], "2 to 64"),
+        (["clip.wav", "--players", "65"], "2 to 64"),
+        (["clip.wav", "--method", "tea-leaves"], "there are shapley-time, shapley-bands"),
         (["clip.wav", "--method", "gradcam", "--players", "4"], "no option 'players'"),
         (["clip.wav", "--json", "nowhere/e.json", "--players", "2"], "cannot be written"),
         (["clip.wav", "--png", "nowhere/e.png", "--players", "2"], "cannot be written"),

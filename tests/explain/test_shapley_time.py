@@ -7,14 +7,15 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from toys import WINDOW, Both, Linear, Tone, hiss, toy, waveform, with_tone
 
 from explain import ExplainError, explain
+from explain.game import Game, all_coalitions
 from explain.players import baseline, windows
-from explain.shapley_time import coalitions, shapley
+from explain.shapley import kernel_shap, shapley, solve
 
 games = st.integers(1, 6).flatmap(lambda n: arrays(np.float64, 2**n, elements=st.floats(-100, 100)))
 
@@ -69,7 +70,12 @@ def test_outcomes_that_make_no_game_are_refused(count):
 
 
 def test_coalitions_count_in_bits():
-    assert coalitions(2).tolist() == [[False, False], [True, False], [False, True], [True, True]]
+    assert all_coalitions(2).tolist() == [
+        [False, False],
+        [True, False],
+        [False, True],
+        [True, True],
+    ]
 
 
 @pytest.mark.parametrize("name", ["noise", "zeros"])
@@ -165,10 +171,162 @@ def test_a_short_clip_is_explained_in_its_own_time():
     assert explanation.full == pytest.approx(detector.score(waveform(x)).llr, rel=1e-4)
 
 
-@pytest.mark.parametrize("players", [-1, 0, 1, 13, 40])
+@pytest.mark.parametrize("players", [-1, 0, 1, 65, 400])
 def test_players_out_of_range_are_refused(players):
-    with pytest.raises(ExplainError, match="2 to 12"):
+    with pytest.raises(ExplainError, match="2 to 64"):
         explain(toy(Tone(1000)), waveform(hiss()), players=players)
+
+
+# --- KernelSHAP ---
+
+
+def game_of(outcomes: np.ndarray) -> Game:
+    n = len(outcomes).bit_length() - 1
+    worth = torch.from_numpy(outcomes)
+    return Game(n, lambda on: worth[(on.long() << torch.arange(n)).sum(dim=1)], batch=64, each=1)
+
+
+def pairwise_game(n: int, seed: int) -> np.ndarray:
+    """Outcomes with an own worth and random interactions of two and three players."""
+    rng = np.random.default_rng(seed)
+    on = all_coalitions(n).numpy().astype(float)
+    a, b, c = (rng.integers(n, size=6) for _ in range(3))
+    return 0.5 + on @ rng.normal(size=n) + (on[:, a] * on[:, b] * on[:, c]) @ rng.normal(size=6)
+
+
+@settings(max_examples=30)
+@given(st.integers(5, 9), st.integers(0, 99))
+def test_sampling_an_additive_game_leaves_no_doubt(n, seed):
+    worth = np.random.default_rng(seed).normal(size=n)
+    outcomes = 2 + all_coalitions(n).numpy() @ worth
+    solution = kernel_shap(game_of(outcomes), 6 * n, seed)
+    assert solution.values == pytest.approx(worth, abs=1e-9)
+    assert solution.stderr == pytest.approx(np.zeros(n), abs=1e-9)
+
+
+def test_sampled_values_are_exact_within_their_standard_errors():
+    misses = []
+    for seed in range(40):
+        outcomes = pairwise_game(8, seed)
+        solution = kernel_shap(game_of(outcomes), 120, seed)
+        misses.append((solution.values - shapley(outcomes)) / solution.stderr.clip(min=1e-9))
+        assert solution.residual < 1e-9
+    assert 0.6 < np.std(misses) < 1.4  # standard errors are neither too small nor too large
+    assert abs(np.mean(misses)) < 0.2
+
+
+def test_more_budget_means_less_error():
+    def error(budget: int) -> float:
+        games = [pairwise_game(10, seed) for seed in range(12)]
+        found = [kernel_shap(game_of(g), budget, n).values for n, g in enumerate(games)]
+        return float(np.mean([np.abs(f - shapley(g)).mean() for f, g in zip(found, games)]))  # noqa: B905
+
+    assert error(600) < 0.6 * error(60)
+
+
+def test_all_coalitions_are_played_where_they_fit():
+    game = game_of(pairwise_game(5, 0))
+    solution = solve(game, budget=32)
+    assert game.forwards == 32
+    assert solution.stderr is None
+    assert solution.values == pytest.approx(shapley(pairwise_game(5, 0)))
+
+
+def test_the_sample_repeats_with_its_seed():
+    detector, wave = toy(Tone(1000)), waveform(with_tone(0.2, 0.4))
+    one, same, other = (
+        explain(detector, wave, players=12, budget=100, seed=seed) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(one.values, same.values)
+    np.testing.assert_array_equal(one.stderr, same.stderr)
+    assert np.abs(one.values - other.values).max() > 0
+
+
+def test_many_players_are_sampled_and_still_add_up():
+    explanation = explain(toy(Tone(1000)), waveform(with_tone(0.5, 0.55)), players=20, budget=200)
+    assert explanation.forwards <= 200
+    assert explanation.values.shape == explanation.stderr.shape == (20,)
+    assert explanation.values.argmax() == 10
+    assert explanation.residual < 1e-6
+
+
+def test_a_budget_that_tells_nothing_is_refused():
+    with pytest.raises(ExplainError, match="12 players need a budget of 48 or more, not 47"):
+        explain(toy(Tone(1000)), waveform(hiss()), players=12, budget=47)
+
+
+# --- baselines ---
+
+
+def test_a_bank_of_real_clips_stands_in_for_silent_windows():
+    weight, x = torch.from_numpy(hiss(seed=1)), hiss(seed=2)
+    bank = [waveform(hiss(12_000, seed=7)), waveform(hiss(20_000, seed=8))]
+    explanation = explain(
+        toy(Linear(weight)), waveform(x), players=3, baseline="bank", bank=bank, backgrounds=5
+    )
+    drawn = [baseline(torch.from_numpy(x), "bank", seed, bank) for seed in range(5)]
+    assert explanation.empty == pytest.approx(float(torch.stack(drawn).mean(0) @ weight), abs=1e-5)
+    assert explanation.forwards == 5 * 8
+    level = [float(one.square().mean() / np.square(x).mean()) for one in drawn]
+    assert level == pytest.approx([1] * 5, rel=1e-3)
+
+
+def test_the_programs_own_examples_are_a_bank():
+    explanation = explain(toy(Tone(1000)), waveform(hiss()), players=2, baseline="bank")
+    assert explanation.residual < 1e-6 and explanation.empty > 0
+
+
+@pytest.mark.parametrize("options", [{"baseline": "music"}, {"backgrounds": 0}, {"budget": 0}])
+def test_values_that_it_does_not_take(options):
+    with pytest.raises(ExplainError):
+        explain(toy(Tone(1000)), waveform(hiss()), **options)
+
+
+# --- the whole clip ---
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_the_whole_of_a_long_clip_is_played(pooling):
+    n = 4 * WINDOW
+    detector, wave = toy(Tone(1000), pooling=pooling), waveform(with_tone(2.1, 2.3, n=n))
+    explanation = explain(detector, wave, players=8, whole=True)
+    assert explanation.times == pytest.approx(np.linspace(0, 4, 9))
+    assert explanation.full == pytest.approx(detector.score(wave).llr, rel=1e-5)
+    assert explanation.values.argmax() == 4  # 2.0 to 2.5 s
+    assert explanation.residual < 1e-6
+    assert explanation.forwards < 7 * 2**4  # seven windows, each hearing three players at most
+    assert "whole clip" in explanation.notes[0]
+
+
+def test_too_many_players_for_the_whole_clip_are_refused():
+    with pytest.raises(ExplainError, match="at most 32 players"):
+        explain(toy(Tone(1000)), waveform(hiss(4 * WINDOW)), players=60, whole=True)
+
+
+def test_the_whole_of_a_short_clip_is_its_stretch():
+    detector, wave = toy(Tone(1000)), waveform(hiss())
+    whole = explain(detector, wave, players=3, whole=True)
+    np.testing.assert_array_equal(whole.values, explain(detector, wave, players=3).values)
+
+
+# --- cost ---
+
+
+def test_progress_rises_to_one_and_can_stop_the_game():
+    class Stopped(Exception):
+        pass
+
+    seen = []
+    detector, wave = toy(Tone(1000)), waveform(hiss())
+    explain(detector, wave, players=6, progress=seen.append)
+    assert seen == sorted(seen) and seen[-1] == 1
+
+    def stop(share: float) -> None:
+        if share > 0.4:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        explain(detector, wave, players=6, progress=stop)
 
 
 def test_the_cost_is_reported():

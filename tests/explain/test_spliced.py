@@ -11,9 +11,9 @@ from voice import voice
 from detectors import Config, Detector
 from detectors.catalog import CATALOG
 from explain import explain
+from explain.game import all_coalitions
 from explain.players import baseline, windows
-from explain.shapley_time import coalitions, play
-from explain.spliced import Splicer, _columns, _neighbours, split
+from explain.spliced import _columns, _neighbours, splice, split
 from explain.stretch import decisive
 
 SMALL = {
@@ -21,7 +21,22 @@ SMALL = {
     "resnet": {"width": 4},
     "aasist": {"channels": (4, 8)},
     "transformer": {"depth": 1},
-}
+    "rawgat-st": {"narrow": 4, "wide": 8},
+    "res-tssdnet": {},
+    "inc-tssdnet": {},
+    "fusion": {
+        "members": [
+            {
+                "name": "one", "architecture": "aasist", "options": {"channels": (4, 8)},
+                "frontend": "raw", "frontend_options": {},
+            },
+            {
+                "name": "two", "architecture": "cnn", "options": {"channels": (6, 8, 8, 8)},
+                "frontend": "log-mel", "frontend_options": {"centre": True},
+            },
+        ]
+    },
+}  # fmt: skip
 
 
 def small(architecture: str, window: int = 64_600, seed: int = 0, **changes) -> Detector:
@@ -46,14 +61,14 @@ def game(detector: Detector, samples: np.ndarray, players: int):
         masked = stretch.fill(cut.mask(stretch.samples, behind, coalitions))
         return detector.logits(masked, levelled=True)
 
-    return Splicer(detector, stretch, cut, behind), naive
+    return splice(detector, stretch, cut, behind), naive
 
 
 @pytest.mark.parametrize(("seconds", "players"), [(4.04, 8), (2.5, 5), (1.1, 3)])
 @pytest.mark.parametrize("architecture", sorted(SMALL))
 def test_spliced_and_masked_games_agree(architecture, seconds, players):
     spliced, naive = game(small(architecture), voice(seconds, seed=1), players)
-    some = coalitions(players)[np.random.default_rng(0).permutation(2**players)[:8]]
+    some = all_coalitions(players)[np.random.default_rng(0).permutation(2**players)[:8]]
     with torch.inference_mode():
         got, wanted = spliced(some), torch.cat([naive(one[None]) for one in some])
     assert wanted.std() > 1e-3, "the game must not be flat"
@@ -68,6 +83,9 @@ def test_spliced_and_masked_games_agree(architecture, seconds, players):
         ("resnet", {"n_fft": 400}),
         ("aasist", {}),
         ("transformer", {}),
+        ("rawgat-st", {}),
+        ("res-tssdnet", {}),
+        ("inc-tssdnet", {}),
     ],
 )
 def test_no_column_reads_beyond_its_field(architecture, options):
@@ -98,11 +116,28 @@ def test_no_column_reads_beyond_its_field(architecture, options):
         ("cnn", 8, 8),
         ("resnet", 8, 64),
         ("transformer", 8, 4),
+        ("rawgat-st", 8, 4),
+        ("res-tssdnet", 8, 4),
+        ("inc-tssdnet", 8, 8),
     ],
 )
 def test_a_few_passes_serve_all_coalitions(architecture, players, passes):
     spliced, _ = game(small(architecture), hiss(64_600), players)
-    assert spliced.passes == passes
+    assert (spliced.passes, spliced.each) == (passes, 0)
+
+
+def test_a_stage_is_spliced_only_where_that_saves_passes():
+    detector = small("aasist")
+    stretch = decisive(detector, waveform(hiss(64_600)))
+    cut = windows(64_600, 40)  # every column of the last map hears a quarter of a second and more
+    behind = baseline(stretch.samples)
+    spliced = splice(detector, stretch, cut, behind, plays=42)
+    assert (spliced.passes, spliced.each) == (0, 1)
+    on = ~torch.eye(40, dtype=torch.bool)[[3, 20]]
+    masked = cut.mask(stretch.samples, behind, on)
+    with torch.inference_mode():
+        wanted = detector.logits(masked, levelled=True)
+        assert torch.allclose(spliced(on), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -110,12 +145,11 @@ def test_a_few_passes_serve_all_coalitions(architecture, players, passes):
     [toy(Tone(1000)), small("cnn", window=16_000, frontend_options={"centre": True})],
     ids=["unknown network", "centred picture"],
 )
-def test_what_is_not_local_is_played_by_masking(detector):
+def test_what_is_not_local_is_played_one_by_one(detector):
     spliced, naive = game(detector, hiss(), 3)
-    assert spliced.passes == 8
+    assert (spliced.passes, spliced.each) == (0, 1)
     with torch.inference_mode():
-        assert torch.allclose(play(spliced, 3, 1).sum() * torch.ones(1).double(),
-                              naive(coalitions(3)).double().sum(), rtol=1e-5)  # fmt: skip
+        assert torch.allclose(spliced(all_coalitions(3)), naive(all_coalitions(3)), rtol=1e-4)
 
 
 def test_explanations_use_the_splices():

@@ -5,8 +5,17 @@ from collections.abc import Callable
 import numpy as np
 
 from .griffin_lim import griffin_lim
+from .lpc import lpc
+from .sinusoidal import sinusoidal
+from .smoothed import smoothed
 from .world import world
 
 Faker = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
-FAKERS: dict[str, Faker] = {"griffin-lim": griffin_lim, "world": world}
+FAKERS: dict[str, Faker] = {
+    "griffin-lim": griffin_lim,
+    "world": world,
+    "lpc": lpc,
+    "sinusoidal": sinusoidal,
+    "smoothed": smoothed,
+}

@@ -5,6 +5,8 @@ import pyworld
 
 from detectors.audio import RATE
 
+from .pitch import pitch_track
+
 
 def world(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Analyse a clip into pitch, envelope and aperiodicity, and speak it again.
@@ -14,8 +16,7 @@ def world(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """
     samples = x.astype(np.float64)
     period = float(rng.choice([5.0, 5.0, 10.0]))
-    pitch, times = pyworld.dio(samples, RATE, f0_floor=60.0, frame_period=period)
-    pitch = pyworld.stonemask(samples, pitch, times, RATE)
+    pitch, times = pitch_track(samples, period)
     envelope = pyworld.cheaptrick(samples, pitch, times, RATE)
     aperiodicity = pyworld.d4c(samples, pitch, times, RATE)
     if rng.random() < 0.5:

@@ -1,0 +1,26 @@
+"""The clips of a manifest that a command works on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from training.manifest import Clip, ManifestError, read_manifest
+
+from .explanation import ExplainError
+
+
+def clips_of(
+    manifest: Path, split: str | None = None, count: int | None = None, seed: int = 0
+) -> list[Clip]:
+    """Clips of a split (of all if None), `count` of them (all if None) in an order drawn by `seed`.
+
+    More clips go on from fewer. Raises ExplainError for a manifest that cannot be used.
+    """
+    try:
+        clips = read_manifest(manifest, split)
+    except ManifestError as error:
+        raise ExplainError(str(error)) from error
+    order = np.random.default_rng(seed).permutation(len(clips))
+    return [clips[i] for i in order[:count]]
