@@ -19,18 +19,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import gradio as gr
-import soundfile as sf
 
-from detectors import BUNDLED, Waveform, bundled, read
-from detectors.audio import RATE
+from detectors import BUNDLED, bundled
 from detectors.runtime import prepare
 from detectors.shelf import Shelf
 from page import cards, evidence, service
-from page.analysis import LONGEST_S, Report, analyse, explained_by, judge
+from page.analysis import Report, analyse, judge
 from page.answer import answer
+from page.closer_panel import CloserPanel, playable
 from page.panels import EMPTY, nothing, panels
 
 HERE = Path(__file__).parent
@@ -85,16 +83,11 @@ class Page:
                         "the verdict, not the evidence.",
                         elem_id="prior",
                     )
-                    self.explained = gr.Dropdown(
-                        [],
-                        label="Explain which detector?",
-                        info="The best one unless you choose; some take longer.",
-                        elem_id="explained",
-                    )
         self.sound = gr.HTML("", elem_classes="hs", elem_id="sound")
         self.panels = {"verdict": verdict}
         for name in ("seconds", "timeline", "bands", "detectors"):
             self.panels[name] = gr.HTML("", elem_classes="hs", elem_id=name)
+        self.closer = CloserPanel()
         with gr.Row(equal_height=False):
             with gr.Column(min_width=320, elem_id="about"):
                 self.panels["facts"] = gr.HTML("", elem_classes="hs", elem_id="facts")
@@ -104,22 +97,15 @@ class Page:
         self.timer = gr.Timer(5)
 
     def _connect(self) -> None:
-        shown = [*self.panels.values(), self.sound, self.report, self.explained]
+        shown = [*self.panels.values(), self.sound, self.report, *self.closer.parts]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         busy: dict[str, Any] = {"concurrency_id": ONE_AT_A_TIME, "concurrency_limit": 1}
         heard = self.audio.change(
             self.hear, [self.audio, self.prior], shown, trigger_mode="always_last", **quiet, **busy
         )
-        chosen = self.explained.input(
-            self.explain_other,
-            [self.audio, self.report, self.prior, self.explained],
-            shown,
-            trigger_mode="always_last",
-            **quiet,
-            **busy,
-        )
-        for event in (heard, chosen):  # in the browser: the server is the one that did not answer
-            event.failure(None, None, self.panels["verdict"], js=f"() => {cards.BUSY!r}", **quiet)
+        # in the browser: the server is the one that did not answer
+        heard.failure(None, None, self.panels["verdict"], js=f"() => {cards.BUSY!r}", **quiet)
+        self.closer.connect(self.audio, self.report, self.prior, quiet, busy)
         self.prior.input(
             self.weigh,
             [self.report, self.prior],
@@ -151,27 +137,17 @@ class Page:
 
     def hear(self, path: str | None, percent: float) -> Iterator[Updates]:
         """Analyse a recording that was uploaded, recorded or chosen."""
+        cleared = self._named(nothing()) | {self.sound: ""} | self.closer.cleared()
         if path is None:
-            yield self._named(nothing()) | {self.sound: "", self.report: EMPTY}
+            yield cleared | {self.report: EMPTY}
             return
         last = EMPTY
-        yield self._named(nothing()) | {self.sound: ""}
+        yield cleared
         for report in analyse(path, self.shelf.detectors()):
             updates = self._shown(report, percent, last)
             if report.wave is not None and last.wave is None:
-                updates[self.sound] = evidence.sound(self._playable(report.wave))
+                updates[self.sound] = evidence.sound(playable(report.wave.samples, self.sound))
             yield updates
-            last = report
-
-    def explain_other(
-        self, path: str | None, scored: Report, percent: float, name: str
-    ) -> Iterator[Updates]:
-        """Explain the opinion of the detector that was chosen."""
-        if path is None or name not in [opinion.name for opinion in scored.opinions]:
-            return
-        last = scored
-        for report in explained_by(scored, read(path, max_seconds=LONGEST_S), name):
-            yield self._shown(report, percent, last)
             last = report
 
     def weigh(self, scored: Report, percent: float) -> Updates:
@@ -207,18 +183,9 @@ class Page:
     def _shown(self, report: Report, percent: float, last: Report) -> Updates:
         updates = self._named(panels(report, percent / 100, last))
         updates[self.report] = replace(report, wave=None)
-        if report.explained:
-            names = [opinion.name for opinion in report.opinions]
-            updates[self.explained] = gr.Dropdown(names, value=report.explained)
+        if report.explained and not report.step:
+            updates |= self.closer.opened(report)
         return updates
-
-    def _playable(self, wave: Waveform) -> str:
-        """Address of the recording as the detectors hear it; the file goes with the uploads."""
-        folder = tempfile.mkdtemp(dir=self.sound.GRADIO_CACHE)
-        path = Path(folder, "heard.wav")
-        sf.write(path, wave.samples, RATE, subtype="PCM_16")
-        served = self.sound.move_resource_to_block_cache(path)
-        return f"gradio_api/file={quote(str(served))}"
 
 
 def theme() -> gr.themes.Base:

@@ -16,9 +16,13 @@ from pathlib import Path
 
 from detectors import AudioError, Config, Detector, Score, Waveform, read
 from detectors.registry import Version
-from explain import ExplainError, Explanation, explain, methods
+from explain import ExplainError, Explanation, explain
+
+from .methods import first_offered, hit_rates
 
 LONGEST_S = 600.0
+BY_TIME = ("shapley-time",)  # shown without being asked: the first that is valid and good enough
+BY_BAND = ("gradcam", "integrated-gradients")
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,11 @@ class Report:
     bands: Explanation | None = None
     error: AudioError | None = None
     notices: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the detectors that have an opinion."""
+        return tuple(opinion.name for opinion in self.opinions)
 
 
 def ranked(entries: Sequence[tuple[Version, Detector]]) -> list[tuple[Version, Detector]]:
@@ -132,17 +141,30 @@ def explained_by(report: Report, wave: Waveform, name: str) -> Iterator[Report]:
 
     A long recording is explained where this detector's evidence for fake is strongest.
     """
-    opinion = next(opinion for opinion in report.opinions if opinion.name == name)
-    start_s = max(opinion.score.windows, key=lambda window: window.llr).start_s
-    saliency = "gradcam" if "gradcam" in methods(opinion.detector) else "integrated-gradients"
+    opinion = opinion_of(report, name)
+    start_s = worst_start(opinion)
+    by_time, by_band = (
+        first_offered(some, opinion.detector, name, hit_rates()) for some in (BY_TIME, BY_BAND)
+    )
     report = replace(report, wave=wave, explained=name, seconds=None, bands=None)
     try:
         yield replace(report, step=f"Finding the seconds that decided {name}", share=0.65)
-        seconds = explain(opinion.detector, wave, "shapley-time", start_s=start_s)
-        report = replace(report, seconds=seconds)
+        if by_time:
+            seconds = explain(opinion.detector, wave, by_time, start_s=start_s)
+            report = replace(report, seconds=seconds)
         yield replace(report, step=f"Finding the frequencies that decided {name}", share=0.85)
-        bands = explain(opinion.detector, wave, saliency, start_s=start_s)
-        report = replace(report, bands=bands)
+        if by_band:
+            bands = explain(opinion.detector, wave, by_band, start_s=start_s)
+            report = replace(report, bands=bands)
     except ExplainError as error:
         report = replace(report, notices=(*report.notices, str(error)))
     yield replace(report, step="", share=1.0)
+
+
+def opinion_of(report: Report, name: str) -> Opinion:
+    return next(opinion for opinion in report.opinions if opinion.name == name)
+
+
+def worst_start(opinion: Opinion) -> float:
+    """Where the window begins that speaks most for fake: the one that is explained."""
+    return max(opinion.score.windows, key=lambda window: window.llr).start_s

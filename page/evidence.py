@@ -8,8 +8,9 @@ from html import escape
 from explain import Explanation, decisive_seconds
 
 from . import figures
-from .analysis import Report
+from .analysis import Opinion, Report, opinion_of
 from .cards import panel
+from .methods import hit_rates, hit_sentence, named
 
 PLAY = (
     '<div class="player"><button class="play" data-toggle '
@@ -17,7 +18,6 @@ PLAY = (
     '<span class="clock" data-clock></span><span class="hint">as the detectors heard it: mono, '
     "16 kHz; click below to listen there</span></div>"
 )
-METHODS = {"gradcam": "Grad-CAM", "integrated-gradients": "Integrated gradients"}
 
 
 def seconds_panel(report: Report) -> str:
@@ -27,7 +27,7 @@ def seconds_panel(report: Report) -> str:
     if report.seconds is None:
         said = f"<p>{escape(report.step)} …</p>" if report.step else ""
         return panel("Which seconds decided", said + PLAY + figures.waveform(report.wave))
-    explanation = in_llr(report, report.seconds)
+    explanation = in_llr(opinion_of(report, report.explained), report.seconds)
     strongest = decisive_seconds(explanation)
     chips = "".join(
         f'<button class="chip {figures.side(value)}" '
@@ -46,18 +46,23 @@ def seconds_panel(report: Report) -> str:
     foot = (
         f"Exact Shapley values in LLR: {len(explanation.values)} stretches, heard in every "
         "combination; what is left out becomes background noise. They add up to the step from "
-        f"noise alone to this answer, with a residual of {explanation.residual:.1g}."
+        f"noise alone to this answer, with a residual of {explanation.residual:.1g}. "
+        f"{escape(hit_sentence(explanation.method, report.explained, hit_rates()))}"
     )
     picture = figures.waveform(report.wave, explanation)
     return panel("Which seconds decided", text + PLAY + picture, foot)
 
 
-def in_llr(report: Report, explanation: Explanation) -> Explanation:
+def in_llr(opinion: Opinion, explanation: Explanation) -> Explanation:
     """Values in logit units -> units of the LLR that the table shows."""
-    name = report.explained
-    scale = next(o.config.calibration.scale for o in report.opinions if o.name == name)
-    residual = abs(scale) * explanation.residual
-    return replace(explanation, values=scale * explanation.values, residual=residual)
+    scale = opinion.config.calibration.scale
+    stderr = None if explanation.stderr is None else abs(scale) * explanation.stderr
+    return replace(
+        explanation,
+        values=scale * explanation.values,
+        residual=abs(scale) * explanation.residual,
+        stderr=stderr,
+    )
 
 
 def _where(report: Report) -> str:
@@ -81,8 +86,12 @@ def bands_panel(report: Report) -> str:
         f"{escape(figures.loudest_cells(report.bands))}.</p>"
         '<label class="switch"><input type="checkbox" checked data-heat> Show what decided</label>'
     )
-    foot = f"{METHODS[report.bands.method]}: a map of where to listen, not a proof."
-    picture = figures.spectrogram(report.wave, in_llr(report, report.bands))
+    foot = (
+        f"{named(report.bands.method)}: a map of where to listen, not a proof. "
+        f"{escape(hit_sentence(report.bands.method, report.explained, hit_rates()))}"
+    )
+    bands = in_llr(opinion_of(report, report.explained), report.bands)
+    picture = figures.spectrogram(report.wave, bands)
     return panel("Which frequencies decided", text + picture, foot)
 
 

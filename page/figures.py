@@ -15,18 +15,19 @@ from html import escape
 import numpy as np
 import torch
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from detectors import Score, Waveform
 from detectors.audio import RATE
 from detectors.detector import Calibration
 from explain import Explanation, decisive_seconds
+from explain.heat import heat
 
 COLUMNS = 640  # points across a drawn waveform
 N_FFT, HOP = 512, 64  # 32-ms frames every 4 ms: a picture about a thousand pixels wide
 RANGE_DB = 70.0
 WARM, COOL = (249, 115, 22), (37, 99, 235)
 REACH = 33  # height of the longest bar in per cent: its label fits beyond it
+FEW = 10  # windows whose values have room on a narrow screen
 HEARD = 0.12  # share of the strongest window below which a window stays unlit
 
 
@@ -78,7 +79,8 @@ def waveform(wave: Waveform, explanation: Explanation | None = None) -> str:
     area = _area(svg, start, end, f"Waveform with the decisive seconds lit: {told}.", 130)
     middle = '<line class="zero" x1="0" x2="1000" y1="50" y2="50"/>'
     alt = "Bars: how far each stretch moved the answer, upwards to fake, downwards to real."
-    below = _area(middle + "".join(bars), start, end, alt, 96, "".join(labels), "bars")
+    kind = "bars" if len(bars) <= FEW else "bars many"
+    below = _area(middle + "".join(bars), start, end, alt, 96, "".join(labels), kind)
     return _plot(area + below, start, end)
 
 
@@ -111,6 +113,26 @@ def timeline(wave: Waveform, score: Score, calibration: Calibration) -> str:
     return _plot(_area(svg, 0, end, alt, 140, words), 0, end)
 
 
+def strip(samples: np.ndarray, peak: float, alt: str) -> str:
+    """A small waveform of (n,) samples, `peak` filling its height."""
+    return _area(_envelope(samples, "wave", peak), 0, len(samples) / RATE, alt, 52)
+
+
+# --- by name ---
+
+
+def bars(rows: Sequence[tuple[str, float]]) -> str:
+    """A bar for each (name, value), to the right for fake and to the left for real."""
+    peak = max((abs(value) for _, value in rows), default=0.0) or 1.0
+    lines = "".join(
+        f'<dt>{escape(name)}</dt><dd><i class="{side(value)}" style="'
+        f'{"left" if value > 0 else "right"}:50%;width:{50 * abs(value) / peak:.1f}%"></i>'
+        f"<span>{signed(value)}</span></dd>"
+        for name, value in rows
+    )
+    return f'<dl class="names">{lines}</dl>'
+
+
 # --- time and frequency ---
 
 
@@ -124,8 +146,8 @@ def spectrogram(wave: Waveform, explanation: Explanation | None = None) -> str:
     layers = f'<img class="ink" alt="" src="{_picture(_black(ink))}"/>'
     alt = "Spectrogram."
     if explanation is not None and explanation.freqs is not None:
-        heat = _heat(explanation, ink.shape)
-        layers += f'<img class="heat" alt="" src="{_picture(_coloured(heat))}"/>'
+        colours = _coloured(heat(explanation, ink.shape))
+        layers += f'<img class="heat" alt="" src="{_picture(colours)}"/>'
         strongest = loudest_cells(explanation)
         alt = f"Spectrogram with what decided coloured; strongest {strongest}."
     ticks = "".join(
@@ -157,31 +179,16 @@ def _loudness(samples: np.ndarray) -> np.ndarray:
     return np.clip(1 + decibels / RANGE_DB, 0, 1)
 
 
-def _heat(explanation: Explanation, shape: tuple[int, int]) -> np.ndarray:
-    """The explanation's density on a linear grid of `shape`, from -1 (real) to 1 (fake)."""
-    assert explanation.times is not None and explanation.freqs is not None
-    area = np.diff(explanation.freqs)[:, None] * np.diff(explanation.times)[None, :]
-    density = explanation.values / np.maximum(area, 1e-9)
-    hz = np.linspace(0, RATE / 2, shape[0])
-    seconds = np.linspace(explanation.times[0], explanation.times[-1], shape[1])
-    row = np.searchsorted(explanation.freqs, hz, side="right") - 1
-    column = np.searchsorted(explanation.times, seconds, side="right") - 1
-    inside = (row >= 0) & (row < len(density))
-    grid = density[row.clip(0, len(density) - 1)][:, column.clip(0, density.shape[1] - 1)]
-    smooth = gaussian_filter(grid * inside[:, None], (4.0, 8.0))
-    return np.clip(smooth / max(float(np.quantile(np.abs(smooth), 0.995)), 1e-12), -1, 1)
-
-
 def _black(ink: np.ndarray) -> np.ndarray:
     """(f, t) from 0 to 1 -> (f, t, 4) black whose opacity is the loudness."""
     alpha = (255 * ink**1.5).astype(np.uint8)
     return np.dstack([np.zeros((*ink.shape, 3), np.uint8), alpha])
 
 
-def _coloured(heat: np.ndarray) -> np.ndarray:
+def _coloured(strength: np.ndarray) -> np.ndarray:
     """(f, t) from -1 to 1 -> (f, t, 4) warm or cool whose opacity is the strength."""
-    colour = np.where(heat[..., None] > 0, np.array(WARM), np.array(COOL)).astype(np.uint8)
-    return np.dstack([colour, (215 * np.abs(heat)).astype(np.uint8)])
+    colour = np.where(strength[..., None] > 0, np.array(WARM), np.array(COOL)).astype(np.uint8)
+    return np.dstack([colour, (215 * np.abs(strength)).astype(np.uint8)])
 
 
 def _picture(rgba: np.ndarray) -> str:
@@ -218,10 +225,13 @@ def scale(marks: Sequence[tuple[str, float]], band: tuple[float, float]) -> str:
 # --- parts ---
 
 
-def _envelope(samples: np.ndarray, kind: str) -> str:
-    """Outline of the samples' lowest and highest values in COLUMNS columns, peak-normalised."""
+def _envelope(samples: np.ndarray, kind: str, peak: float | None = None) -> str:
+    """Outline of the samples' lowest and highest values in COLUMNS columns.
+
+    peak: the level that fills the height, the samples' own if None.
+    """
     columns = np.array_split(samples, min(COLUMNS, len(samples)))
-    peak = max(float(np.abs(samples).max()), 1e-6) / 46
+    peak = max(float(np.abs(samples).max()) if peak is None else peak, 1e-6) / 46
     x = np.linspace(0, 1000, len(columns))
     top = [50 - float(c.max()) / peak for c in columns]
     bottom = [50 - float(c.min()) / peak for c in columns]

@@ -1,49 +1,52 @@
-// One clock for the page: plays the recording, moves a cursor over every plot, seeks on a click.
+// The page's players: a sound, the plots that show where it is, and the buttons that start it. What
+// belongs to a sound of its own stands inside [data-audio=ID]; all else belongs to the recording.
 (() => {
-  const sound = () => document.querySelector("#heard");
+  const soundOf = (element) => document.getElementById(element.closest("[data-audio]")?.dataset.audio ?? "heard");
   let until = Infinity;
 
   const told = (s) => `${Math.floor(s / 60)}:${(s % 60).toFixed(1).padStart(4, "0")}`;
 
   function show() {
-    const audio = sound();
-    if (!audio) return;
-    const now = audio.currentTime;
-    if (now >= until) { audio.pause(); until = Infinity; }
+    const heard = document.getElementById("heard");
+    if (heard && heard.currentTime >= until) { heard.pause(); until = Infinity; }
     for (const area of document.querySelectorAll(".area[data-from]")) {
+      const now = soundOf(area)?.currentTime ?? 0;
       const from = +area.dataset.from, to = +area.dataset.to;
       const cursor = area.querySelector(".cursor");
       cursor.style.display = now > 0 && now >= from && now <= to ? "block" : "none";
       cursor.style.left = `${(100 * (now - from)) / (to - from)}%`;
     }
-    document.querySelectorAll("[data-toggle]").forEach((b) => { b.textContent = audio.paused ? "▶" : "❚❚"; });
-    if (audio.duration) {
-      document.querySelectorAll("[data-clock]").forEach((c) => { c.textContent = `${told(now)} / ${told(audio.duration)}`; });
+    for (const button of document.querySelectorAll("[data-toggle]")) {
+      button.textContent = soundOf(button)?.paused ?? true ? "▶" : "❚❚";
     }
-    if (!audio.paused) requestAnimationFrame(show);
+    for (const clock of document.querySelectorAll("[data-clock]")) {
+      const audio = soundOf(clock);
+      if (audio?.duration) clock.textContent = `${told(audio.currentTime)} / ${told(audio.duration)}`;
+    }
+    if ([...document.querySelectorAll("audio")].some((audio) => !audio.paused)) requestAnimationFrame(show);
   }
 
-  function play(from, to) {
-    const audio = sound();
+  function play(audio, from, to) {
     if (!audio) return;
     until = to;
-    audio.currentTime = from;
+    document.querySelectorAll("audio").forEach((other) => { if (other !== audio) other.pause(); });
+    if (from !== null) audio.currentTime = from;
     audio.play();
   }
 
   document.addEventListener("click", (event) => {
     const chip = event.target.closest("[data-play]");
+    const toggle = event.target.closest("[data-toggle]");
     const area = event.target.closest(".area[data-from]");
     if (chip) {
-      play(+chip.dataset.play, +chip.dataset.until);
-    } else if (event.target.closest("[data-toggle]")) {
-      const audio = sound();
-      until = Infinity;
-      audio.paused ? audio.play() : audio.pause();
+      play(soundOf(chip), +chip.dataset.play, +chip.dataset.until);
+    } else if (toggle) {
+      const audio = soundOf(toggle);
+      audio?.paused ? play(audio, null, Infinity) : audio?.pause();
     } else if (area) {
       const box = area.getBoundingClientRect();
       const share = (event.clientX - box.left) / box.width;
-      play(+area.dataset.from + share * (area.dataset.to - area.dataset.from), Infinity);
+      play(soundOf(area), +area.dataset.from + share * (area.dataset.to - area.dataset.from), Infinity);
     }
   });
   document.addEventListener("change", (event) => {

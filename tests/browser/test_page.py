@@ -177,6 +177,7 @@ def test_programs_can_ask(address):
         handle_file(str(EXAMPLES / "english-real.flac")), 0.5, "nobody", api_name="/analyze"
     )
     assert "nobody" in said["error"]
+    assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/analyze"}
 
 
 def test_promoting_a_version_changes_what_the_page_uses(browser, address, folder, monkeypatch):
@@ -189,4 +190,95 @@ def test_promoting_a_version_changes_what_the_page_uses(browser, address, folder
         f"document.querySelector('#served').innerText.includes('cnn version {version}')",
         timeout=20_000,
     )
+    page.close()
+
+
+def explained_page(browser, address, clip="english-vocoder-copy", width=1280):
+    """A page on which everything that comes by itself is there."""
+    page = visit(browser, address, width=width)
+    upload(page, EXAMPLES / f"{clip}.flac")
+    await_all(page)
+    page.wait_for_selector("#explain", state="visible")
+    return page
+
+
+def choose(page, field: str, option: str) -> None:
+    page.click(f"#{field} input")
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def test_another_method_is_drawn_with_how_often_it_is_right(browser, address):
+    page = explained_page(browser, address)
+    assert not page.inner_text("#look").strip()  # nothing runs before it is asked for
+    choose(page, "method", "Shapley values by band")
+    page.click("#explain")
+    page.wait_for_selector("#look .names")
+    assert page.locator("#look .names dd").count() == 8
+    said = page.inner_text("#look .hit")
+    assert "not measured yet" in said or "times in 10" in said
+    page.close()
+
+
+def test_a_slow_method_can_be_stopped(browser, address):
+    page = explained_page(browser, address)
+    choose(page, "method", "Occlusion")
+    choose(page, "explained", "aasist")
+    page.wait_for_function("document.querySelector('#method input').value.startsWith('Shapley')")
+    choose(page, "method", "LIME by time and band")
+    page.click("#explain")
+    page.click("#stop")
+    page.wait_for_selector("#look .notice")
+    assert "Stopped" in page.inner_text("#look")
+    page.wait_for_selector("#stop", state="hidden")
+    page.close()
+
+
+def test_the_evidence_is_played_and_scored_again(browser, address):
+    page = explained_page(browser, address)
+    page.click("#hear")
+    page.wait_for_selector("#evidence .take")
+    assert page.locator("#evidence .take").count() == 4
+    assert page.inner_text("#evidence .claim").startswith("The claim")
+    assert page.inner_text("#evidence").count("LLR") >= 4
+    page.get_by_role("button", name="Play: Only what decided").click()
+    page.wait_for_function("document.querySelector('#take-kept').currentTime > 0")
+    assert page.evaluate("document.querySelector('#take-kept').duration") > 1
+    page.get_by_role("button", name="Play: Without what decided").click()
+    page.wait_for_function("!document.querySelector('#take-removed').paused")
+    assert page.evaluate("document.querySelector('#take-kept').paused")  # one sound at a time
+    page.close()
+
+
+def test_the_audit_shows_every_version(browser, address):
+    page = explained_page(browser, address)
+    page.click("#run-audit")
+    page.wait_for_selector("#audit table")
+    rows = page.locator("#audit tbody tr")
+    assert rows.count() == 8
+    assert "MP3" in page.inner_text("#audit") and "4 kHz" in page.inner_text("#audit")
+    turned = page.locator("#audit tr.flipped").count()
+    said = page.inner_text("#audit .claim")
+    assert ("is the same" in said) == (turned == 0)
+    page.close()
+
+
+def test_a_new_recording_clears_the_closer_look(browser, address):
+    page = explained_page(browser, address)
+    page.click("#run-audit")
+    page.wait_for_selector("#audit table")
+    page.get_by_role("button", name="french real").click()
+    page.wait_for_function("!document.querySelector('#audit table')")
+    await_all(page)
+    assert not page.inner_text("#audit").strip()
+    page.close()
+
+
+def test_the_closer_look_fits_a_narrow_screen(browser, address):
+    page = explained_page(browser, address, width=390)
+    page.click("#hear")
+    page.wait_for_selector("#evidence .take")
+    page.click("#run-audit")
+    page.wait_for_selector("#audit table")
+    widest = "Math.max(document.body.scrollWidth, document.documentElement.scrollWidth)"
+    assert page.evaluate(widest) <= 390
     page.close()

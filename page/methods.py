@@ -1,0 +1,99 @@
+"""Methods of explanation as the page offers them: their names, and how often each is right.
+
+    python -m explain evaluate --manifest corpus.csv --split test --json runs/test.json
+    cp runs/test.json page/hit_rates.json
+
+`hit_rates.json` is part of the repository. Without it nothing has been measured, and the page says
+so. What was measured and did no better than a map that knows nothing is not offered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from detectors import Detector
+from explain import methods, refusal
+from explain.trivial import TRIVIAL
+
+HIT_RATES = Path(__file__).with_name("hit_rates.json")
+BY_BAND = ("shapley-bands",)  # measured on exchanged bands; all others on exchanged seconds
+NAMES = {
+    "shapley-time": "Shapley values by time",
+    "shapley-bands": "Shapley values by band",
+    "shapley-patches": "Shapley values by time and band",
+    "shapley-groups": "Shapley values of voice features",
+    "gradcam": "Grad-CAM",
+    "guided-gradcam": "Guided Grad-CAM",
+    "integrated-gradients": "Integrated gradients",
+    "gradient-shap": "GradientSHAP",
+    "saliency": "Saliency",
+    "deeplift": "DeepLIFT",
+    "occlusion": "Occlusion",
+    "lime-time": "LIME by time",
+    "lime-patches": "LIME by time and band",
+    "shap-permutation": "SHAP's permutations, by time",
+    "shap-partition": "SHAP's partitions, by time and band",
+}
+Rates = Mapping[str, Any]
+
+
+@cache
+def hit_rates() -> Rates:
+    """{method: {detector: figures}} as `python -m explain evaluate` wrote it, or {}."""
+    return json.loads(HIT_RATES.read_text())["methods"] if HIT_RATES.is_file() else {}
+
+
+def named(method: str) -> str:
+    return NAMES.get(method, method)
+
+
+def offered(detector: Detector, name: str, rates: Rates) -> list[str]:
+    """Methods for a detector that goes by `name`: the valid ones that no trivial map beats."""
+    return [method for method in methods(detector) if passed(method, name, rates)]
+
+
+def first_offered(wanted: Sequence[str], detector: Detector, name: str, rates: Rates) -> str | None:
+    """The first of the wanted methods that is valid, and not beaten by a trivial map."""
+    for method in wanted:
+        if refusal(method, detector) is None and passed(method, name, rates):
+            return method
+    return None
+
+
+def passed(method: str, name: str, rates: Rates) -> bool:
+    """Does it localise planted edits better than every map that knows nothing of the detector?
+
+    True as long as it has not been measured.
+    """
+    own = _measured(method, method, name, rates)
+    if own is None:
+        return True
+    trivial = [_measured(other, method, name, rates) for other in TRIVIAL]
+    return all(own["auc"] > other["auc"] for other in trivial if other)
+
+
+def hit_sentence(method: str, name: str, rates: Rates) -> str:
+    """How often its strongest place lies in what was exchanged, for this detector."""
+    own = _measured(method, method, name, rates)
+    if own is None or own.get("pointing") is None:
+        return f"How often {named(method)} is right about {name} is not measured yet."
+    interval = ""
+    if own.get("pointing_ci"):
+        low, high = (10 * end for end in own["pointing_ci"])
+        interval = f" (95 % interval: {low:.0f} to {high:.0f})"
+    return (
+        f"{named(method)} finds a planted edit {10 * own['pointing']:.0f} times in 10{interval} "
+        f"for {name}; pointing blindly would find it {10 * own['chance']:.0f} times. Measured on "
+        f"{own['n']} edits that {name} called fake."
+    )
+
+
+def _measured(method: str, alike: str, name: str, rates: Rates) -> dict[str, Any] | None:
+    """Figures of a method on the edits that methods like `alike` are measured on."""
+    kind = "band_swap" if alike in BY_BAND else "time_swap"
+    figures = rates.get(method, {}).get(name, {}).get(kind)
+    return figures if figures and figures.get("auc") is not None else None

@@ -1,0 +1,69 @@
+"""Which methods the page offers, and what it says about how often they are right."""
+
+import pytest
+from toys import Tone, toy
+
+from explain import METHODS
+from explain.trivial import TRIVIAL
+from page.methods import NAMES, first_offered, hit_sentence, named, offered, passed
+
+
+def figures(auc, pointing=0.8, kind="time_swap"):
+    own = {"auc": auc, "pointing": pointing, "pointing_ci": [0.7, 0.9], "chance": 0.22, "n": 60}
+    return {kind: own}
+
+
+def rates(**aucs):
+    """{method: {detector: figures}}; a method's dash is written as an underscore."""
+    return {name.replace("_", "-"): {"cnn": figures(auc)} for name, auc in aucs.items()}
+
+
+def test_every_method_has_a_name_for_people():
+    assert NAMES.keys() == METHODS.keys()
+    assert len(set(NAMES.values())) == len(NAMES)
+
+
+def test_without_measurements_all_valid_methods_are_offered_and_it_is_said():
+    names = offered(toy(Tone(1000)), "cnn", {})
+    assert "shapley-time" in names and "gradcam" not in names
+    said = hit_sentence("shapley-time", "cnn", {})
+    assert said == "How often Shapley values by time is right about cnn is not measured yet."
+
+
+def test_what_a_trivial_map_beats_is_not_offered():
+    measured = rates(shapley_time=0.8, occlusion=0.55, uniform=0.5, energy=0.6)
+    assert passed("shapley-time", "cnn", measured)
+    assert not passed("occlusion", "cnn", measured)
+    names = offered(toy(Tone(1000)), "cnn", measured)
+    assert "shapley-time" in names and "occlusion" not in names
+    assert "occlusion" in offered(toy(Tone(1000)), "resnet", measured)  # measured for cnn alone
+    assert first_offered(("occlusion", "shapley-time"), toy(Tone(1000)), "cnn", measured) == (
+        "shapley-time"
+    )
+    assert first_offered(("gradcam", "occlusion"), toy(Tone(1000)), "cnn", measured) is None
+
+
+@pytest.mark.parametrize("trivial", TRIVIAL)
+def test_every_trivial_map_counts(trivial):
+    beaten = rates(occlusion=0.7) | {trivial: {"cnn": figures(0.71)}}
+    assert not passed("occlusion", "cnn", beaten)
+
+
+def test_bands_are_judged_on_exchanged_bands():
+    measured = {
+        "shapley-bands": {"cnn": figures(0.7, kind="band_swap") | figures(0.1)},
+        "energy": {"cnn": figures(0.6, kind="band_swap") | figures(0.9)},
+    }
+    assert passed("shapley-bands", "cnn", measured)
+
+
+def test_the_hit_rate_is_said_with_chance_interval_and_number():
+    said = hit_sentence("shapley-time", "cnn", rates(shapley_time=0.8))
+    assert "finds a planted edit 8 times in 10 (95 % interval: 7 to 9) for cnn" in said
+    assert "pointing blindly would find it 2 times" in said and "60 edits" in said
+    nothing = {"shapley-time": {"cnn": {"time_swap": {"auc": None, "pointing": None, "n": 0}}}}
+    assert "not measured yet" in hit_sentence("shapley-time", "cnn", nothing)
+
+
+def test_a_method_without_a_name_goes_by_its_own():
+    assert named("tea-leaves") == "tea-leaves"
