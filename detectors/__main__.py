@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,10 @@ from typing import Any
 
 from . import AudioError, Detector, DetectorError, bundled, load, read
 from .catalog import CATALOG
+from .importer import FAMILIES, import_checkpoint
 from .runtime import run
+
+DOWNLOADS = Path("runs/downloads")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,9 +44,17 @@ def _parser() -> argparse.ArgumentParser:
 
     importing = commands.add_parser("import", help="turn a published checkpoint into a detector")
     importing.set_defaults(command=_import)
-    importing.add_argument("checkpoint", type=Path)
-    importing.add_argument("--as", dest="architecture", choices=["aasist"], required=True)
+    origin = importing.add_mutually_exclusive_group(required=True)
+    origin.add_argument("checkpoint", nargs="?", type=Path, metavar="FILE", help="or a hub model")
+    origin.add_argument("--url", help="fetch it over https; needs --sha256")
+    importing.add_argument("--sha256", type=_sha256, metavar="HEX", help="what --url must bring")
+    families = [*FAMILIES, "hub"]
+    importing.add_argument("--as", dest="architecture", choices=families, required=True)
     importing.add_argument("--name", required=True)
+    importing.add_argument("--fake-label", nargs="+", default=[], help="of a hub model's labels")
+    importing.add_argument("--real-label", nargs="+", default=[], help="default: all the others")
+    importing.add_argument("--manifest", type=Path, metavar="CSV", help="calibrate on its clips")
+    importing.add_argument("--split", default="dev", help="of the manifest (default: dev)")
     importing.add_argument("--out", type=Path, help="write the folder, do not register")
     return parser
 
@@ -114,10 +126,24 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _import(options: argparse.Namespace) -> int:
-    from .importer import import_checkpoint
+    if (options.url is None) != (options.sha256 is None):
+        raise DetectorError("--url and --sha256 go together: the checkpoint and what it must be.")
+    checkpoint, said = options.checkpoint, "not calibrated"
+    if options.url:
+        from .download import download  # httpx takes a while to import
 
-    detector = import_checkpoint(options.checkpoint, options.architecture, options.name)
-    card = f"# {options.name}\n\nImported from {options.checkpoint.name}; not calibrated.\n"
+        checkpoint = download(options.url, options.sha256, DOWNLOADS)
+    if options.architecture == "hub":
+        from .hub import import_hub
+
+        labels = options.fake_label, options.real_label
+        detector = import_hub(str(checkpoint), options.name, *labels)
+    else:
+        detector = import_checkpoint(checkpoint, options.architecture, options.name)
+    if options.manifest:
+        detector = _calibrated(detector, options.manifest, options.split)
+        said = f"calibrated on {options.split} of {options.manifest.name}"
+    card = f"# {options.name}\n\nImported from {options.url or checkpoint.name}; {said}.\n"
     if options.out:
         detector.save(options.out, card)
         print(options.out)
@@ -133,8 +159,30 @@ def _import(options: argparse.Namespace) -> int:
     return 0
 
 
+def _calibrated(detector: Detector, manifest: Path, split: str) -> Detector:
+    """The detector with pooling, threshold and LLRs fitted on clips; needs the training package."""
+    from training.calibrate import calibrate
+    from training.data import decode_all
+    from training.manifest import ManifestError, read_manifest
+
+    try:
+        clips = read_manifest(manifest, split)
+        audio = decode_all(clips)
+    except ManifestError as error:
+        raise DetectorError(str(error)) from error
+    if len({clip.is_spoof for clip in clips}) < 2:
+        raise DetectorError(f"The split {split} of {manifest} needs bona fide and spoofed clips.")
+    return calibrate(detector, clips, audio, split)[0]
+
+
 def _ms(started: float) -> float:
     return round(1000 * (time.perf_counter() - started), 1)
+
+
+def _sha256(text: str) -> str:
+    if not re.fullmatch("[0-9a-fA-F]{64}", text):
+        raise argparse.ArgumentTypeError("a SHA-256 has 64 hexadecimal digits")
+    return text.lower()
 
 
 def _prior(text: str) -> float:

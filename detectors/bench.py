@@ -1,50 +1,67 @@
-"""Speed of the detectors, as ratios against plain PyTorch in the same run.
+"""Speed and memory of the detectors, beside plain PyTorch in the same run.
 
 The reference is the same network with PyTorch's defaults: contiguous tensors instead of
-channels_last, the allocator as it comes, one window a call. It runs in a process of its own, since
-`runtime.prepare` cannot be taken back.
+channels_last, the allocator as it comes, one window a call. Both sides have a process of their own,
+since `runtime.prepare` cannot be taken back and memory is only measured well in a fresh one; they
+take turns, so that whatever else the machine does slows both.
 """
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from . import load
+from . import bundled, load
 from .audio import RATE, Facts, Waveform
-from .detector import Detector
+from .catalog import CATALOG
+from .detector import Config, Detector, DetectorError
+from .runtime import prepare
 
 ROUNDS = 5
+ROWS = 16
 
 
 def bench(models: Sequence[str]) -> dict[str, Any]:
-    """Seconds a window, beside the reference, and seconds for all models on 4 s and 60 s of sound.
+    """Time and memory of each model, and seconds for all of them on 4 s and 60 s of sound.
 
-    {threads, models: {name: {seconds, reference_seconds, speedup}}, clip_4s, clip_60s, peak_mb};
-    clip_*: seconds until every model has scored the clip; peak_mb: of this process alone.
+    models: what `load` takes, or architectures of the catalogue, which get seeded weights.
+    {threads, models: {name: row}, clip_4s, clip_60s, peak_mb}; clip_*: seconds until every model
+    has scored the clip; peak_mb: of this process. A row: seconds and reference_seconds for one
+    window, their ratio speedup, batch and batch_seconds (a window, when so many are scored at
+    once), and of a fresh process loaded_mb before the first window and peak_mb after sixteen,
+    which go at once unless the network itself takes fewer.
     """
-    detectors = {name: load(name) for name in models}
+    detectors = {name: open_or_make(name) for name in models}
     threads = torch.get_num_threads()
-    rows = {name: _compared(name, detector, threads) for name, detector in detectors.items()}
+    rows = {name: _row(name, detector, threads) for name, detector in detectors.items()}
     totals = {f"clip_{s}s": _clip(list(detectors.values()), s) for s in (4, 60)}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"threads": threads, "models": rows, **totals, "peak_mb": round(peak)}
+    return {"threads": threads, "models": rows, **totals, "peak_mb": _peak_mb()}
 
 
 def table(result: dict[str, Any]) -> str:
     """The result as text."""
-    lines = [f"{'model':12} {'ms a window':>12} {'plain PyTorch':>14} {'speedup':>8}"]
+    lines = [
+        f"{'model':14} {'ms a window':>11} {'plain':>8} {'speedup':>8} {'by batch':>13} "
+        f"{'MB loaded':>10} {f'MB, {ROWS} windows':>15}"
+    ]
     for name, row in result["models"].items():
         ours, plain = 1000 * row["seconds"], 1000 * row["reference_seconds"]
-        lines.append(f"{name:12} {ours:12.1f} {plain:14.1f} {row['speedup']:7.2f}x")
+        batched = f"{1000 * row['batch_seconds']:.1f} ({row['batch']})"
+        lines.append(
+            f"{name:14} {ours:11.1f} {plain:8.1f} {row['speedup']:7.2f}x {batched:>13} "
+            f"{row['loaded_mb']:10} {row['peak_mb']:15}"
+        )
     lines.append(
         f"all models: {result['clip_4s']:.2f} s for 4 s of sound, {result['clip_60s']:.1f} s for a "
         f"minute; peak {result['peak_mb']} MB on {result['threads']} threads"
@@ -52,42 +69,96 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _compared(name: str, detector: Detector, threads: int) -> dict[str, float]:
-    ours = _window(detector)
+def open_or_make(name: str) -> Detector:
+    """Detector by name; of an architecture that has no bundled one, with seeded random weights."""
+    if name in bundled() or name not in CATALOG:
+        return load(name)
+    torch.manual_seed(0)
+    entry = CATALOG[name]
+    config = Config(name, name, frontend=entry.frontend, frontend_options=entry.frontend_options)
+    try:
+        return Detector(config)
+    except ValueError as error:
+        raise DetectorError(f"'{name}' cannot be measured by its name alone: {error}") from error
+
+
+def _row(name: str, detector: Detector, threads: int) -> dict[str, Any]:
+    with _process(prepare, threads) as ours, _process(torch.set_num_threads, threads) as plain:
+        loaded = ours.submit(_loaded_mb, name).result()
+        turns = [
+            [side.submit(_seconds_a_window, name, side is plain).result() for side in (ours, plain)]
+            for _ in range(ROUNDS + 1)
+        ]
+        seconds, reference = (statistics.median(side) for side in zip(*turns[1:], strict=True))
+        batched = [ours.submit(_seconds_a_window, name, False, detector.batch) for _ in range(3)]
+        return {
+            "seconds": seconds,
+            "reference_seconds": reference,
+            "speedup": reference / seconds,
+            "batch": detector.batch,
+            "batch_seconds": statistics.median(turn.result() for turn in batched),
+            "loaded_mb": loaded,
+            "peak_mb": ours.submit(_sixteen_mb, name).result(),
+        }
+
+
+def _process(setup: Callable[[int], None], threads: int) -> ProcessPoolExecutor:
+    """One fresh process; forked ones would have this one's memory and threads."""
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as fresh:
-        plain = fresh.submit(_plain, name, threads).result()
-    return {"seconds": ours, "reference_seconds": plain, "speedup": plain / ours}
+    return ProcessPoolExecutor(1, spawn, initializer=setup, initargs=(threads,))
 
 
-def _plain(name: str, threads: int) -> float:
-    """The reference's seconds a window; runs in a fresh process."""
-    torch.set_num_threads(threads)
-    detector = load(name)
-    detector.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return _window(detector)
+@functools.cache
+def _detector(name: str, plain: bool) -> Detector:
+    detector = open_or_make(name)
+    if plain:
+        detector.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return detector
 
 
-def _window(detector: Detector) -> float:
-    """Median seconds for one window; the first round warms up."""
-    x = torch.from_numpy(_noise(detector.config.window / RATE))[None]
+def _loaded_mb(name: str) -> int:
+    _detector(name, False)
+    return _peak_mb()
+
+
+def _seconds_a_window(name: str, plain: bool, batch: int = 1) -> float:
+    detector = _detector(name, plain)
+    x = _windows(detector, batch)
     with torch.inference_mode():
-        rounds = [_seconds(lambda: detector.logits(x)) for _ in range(ROUNDS + 1)]
-    return statistics.median(rounds[1:])
+        return _seconds(lambda: detector.logits(x)) / batch
+
+
+def _sixteen_mb(name: str) -> int:
+    detector = _detector(name, False)
+    with torch.inference_mode():
+        for part in _windows(detector, ROWS).split(getattr(detector.net, "windows_at_once", ROWS)):
+            detector.logits(part)
+    return _peak_mb()
+
+
+def _windows(detector: Detector, count: int) -> torch.Tensor:
+    return torch.from_numpy(_noise(count * detector.config.window)).view(count, -1)
 
 
 def _clip(detectors: Sequence[Detector], seconds: int) -> float:
-    samples = _noise(seconds)
+    samples = _noise(seconds * RATE)
     wave = Waveform(samples, Facts(seconds, RATE, 1, "none", "noise", 0.2, 0.0, 8000.0, 0.0, ()))
     return _seconds(lambda: [detector.score(wave) for detector in detectors])
 
 
-def _noise(seconds: float) -> np.ndarray:
-    rng = np.random.default_rng(0)
-    return (0.05 * rng.standard_normal(round(seconds * RATE))).astype(np.float32)
+def _noise(n: int) -> np.ndarray:
+    return (0.05 * np.random.default_rng(0).standard_normal(n)).astype(np.float32)
 
 
 def _seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
+
+
+def _peak_mb() -> int:
+    """Largest resident memory of this process so far."""
+    if sys.platform == "linux":  # where getrusage counts the parent of a spawned process, too
+        (line,) = (x for x in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in x)
+        return round(int(line.split()[1]) / 1024)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)

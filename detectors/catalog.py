@@ -1,6 +1,8 @@
 """What can be built: every architecture by name, with its default front-end."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -8,15 +10,27 @@ from torch import nn
 from .frontends import FRONTENDS
 from .models.aasist import AASIST
 from .models.cnn import CNN
+from .models.cnn_lite import CNNLite
+from .models.fusion import Fusion
+from .models.hub import HubClassifier
+from .models.inception import Inception
+from .models.mobilenet import MobileNet
+from .models.prosody import ProsodyNet
+from .models.rawgat_st import RawGATST
+from .models.rawnet2 import RawNet2
 from .models.resnet import ResNet18
+from .models.ssl import SSL
 from .models.transformer import ConvTransformer
+from .models.tssdnet import IncTSSDNet, ResTSSDNet
+from .models.tssdnet2d import ResTSSDNet2D
+from .models.vgg16 import VGG16
 
 
 @dataclass(frozen=True)
 class Entry:
     """An architecture and the front-end that it is trained with unless a config says otherwise."""
 
-    build: type[nn.Module]
+    build: Callable[..., nn.Module]
     frontend: str
     frontend_options: dict[str, Any] = field(default_factory=dict)
 
@@ -25,7 +39,23 @@ CATALOG: dict[str, Entry] = {
     "cnn": Entry(CNN, "log-mel"),
     "resnet": Entry(ResNet18, "log-mel"),
     "aasist": Entry(AASIST, "raw"),
+    "aasist-l": Entry(
+        partial(AASIST, channels=(32, 24), graph=(24, 32), pool_shares=(0.4, 0.5, 0.7)), "raw"
+    ),
+    "rawgat-st": Entry(RawGATST, "raw"),
+    "rawnet2": Entry(RawNet2, "raw"),
     "transformer": Entry(ConvTransformer, "raw"),
+    "res-tssdnet": Entry(ResTSSDNet, "raw"),
+    "inc-tssdnet": Entry(IncTSSDNet, "raw"),
+    "res-tssdnet-2d": Entry(ResTSSDNet2D, "log-cqt"),
+    "cnn-lite": Entry(CNNLite, "log-mel", {"mels": 80, "hop": 200}),
+    "mobilenet": Entry(MobileNet, "log-mel"),
+    "inception": Entry(Inception, "log-mel"),
+    "vgg16": Entry(VGG16, "log-mel"),
+    "prosody": Entry(ProsodyNet, "prosody"),
+    "ssl": Entry(SSL, "raw"),
+    "hub": Entry(HubClassifier, "raw"),
+    "fusion": Entry(Fusion, "raw"),
 }
 
 
@@ -48,7 +78,7 @@ def _known(name: str, table: dict[str, Any], what: str) -> str:
     return name
 
 
-def _make(kind: type[nn.Module], options: dict[str, Any], name: str) -> nn.Module:
+def _make(kind: Callable[..., nn.Module], options: dict[str, Any], name: str) -> nn.Module:
     try:
         return kind(**options)
     except TypeError as error:

@@ -155,6 +155,11 @@ class Detector:
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.frontend.eval()
 
+    @property
+    def batch(self) -> int:
+        """How many windows are scored at once."""
+        return int(getattr(self.net, "windows_at_once", BATCH))
+
     def level(self, x: Tensor) -> Tensor:
         """(b, n) -> (b, n) at the level that the network was trained on."""
         return level(x) if self.config.level_normalise else x
@@ -186,10 +191,10 @@ class Detector:
     def window_logits(self, samples: np.ndarray, starts: list[int]) -> np.ndarray:
         """Uncalibrated logits of the windows of (n,) samples that begin at `starts`."""
         logits = []
-        batch = getattr(self.net, "windows_at_once", BATCH)
         with torch.inference_mode():
-            for i in range(0, len(starts), batch):
-                rows = [cut(samples, s, self.config.window) for s in starts[i : i + batch]]
+            for i in range(0, len(starts), self.batch):
+                these = starts[i : i + self.batch]
+                rows = [cut(samples, s, self.config.window) for s in these]
                 logits.append(self.logits(torch.from_numpy(np.stack(rows))).double().numpy())
         return np.concatenate(logits)
 

@@ -1,6 +1,7 @@
 """Front-ends: a levelled waveform in, the picture (or waveform) that an architecture reads out.
 
-All are differentiable, so that an attribution can pass through them to the samples.
+All are differentiable, so that an attribution can pass through them to the samples, except those
+that say `differentiable = False`.
 """
 
 import torch
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 from torchaudio.transforms import MelSpectrogram, Spectrogram
 
 from .audio import RATE
+from .cqt import LogCQT
+from .prosody import Prosody
 
 LEVEL_RMS = 0.05  # about -26 dBFS, the level of ordinary speech recordings
 
@@ -57,6 +60,16 @@ class LogMel(nn.Module):
         return _log_picture(self.mel(x), self.centre)
 
 
+class Mel(LogMel):
+    """Mel picture of the power itself, no logarithm: (b, n) -> (b, 1, mels, frames).
+
+    Its cells span many orders of magnitude; only networks that were published on it want it.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mel(x).unsqueeze(1)
+
+
 class LogSpec(nn.Module):
     """Log-power picture with a linear frequency axis: (b, n) -> (b, 1, bins, frames).
 
@@ -90,4 +103,11 @@ def _mel_scale():
     )
 
 
-FRONTENDS: dict[str, type[nn.Module]] = {"raw": Raw, "log-mel": LogMel, "log-spec": LogSpec}
+FRONTENDS: dict[str, type[nn.Module]] = {
+    "raw": Raw,
+    "log-mel": LogMel,
+    "log-spec": LogSpec,
+    "log-cqt": LogCQT,
+    "mel": Mel,
+    "prosody": Prosody,
+}

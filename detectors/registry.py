@@ -7,7 +7,6 @@ from the store.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import tempfile
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 
 from . import pyfunc
 from .detector import Config, Detector, DetectorError
+from .runtime import digest
 from .store import RegistryError, alone, client, experiment, plain_errors, tracking_uri
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def hashes(folder: Path) -> dict[str, str]:
     missing = [name for name in READ if not (folder / name).is_file()]
     if missing:
         raise DetectorError(f"{folder} holds no detector: {missing[0]} is missing.")
-    return {f"sha256.{name}": _sha256(folder / name) for name in READ}
+    return {f"sha256.{name}": digest(folder / name) for name in READ}
 
 
 def resolve(uri: str) -> Version:
@@ -222,17 +222,12 @@ def _fetch(version: Version, names: Iterable[str], target: Path) -> Path:
                 path = files.download_artifacts(f"{pyfunc.INSIDE}/{name}", dst_path=str(target))
             except (MlflowException, OSError) as error:
                 raise RegistryError(f"{name} of {version.uri} cannot be fetched.") from error
-            if _sha256(Path(path)) != version.pins[f"sha256.{name}"]:
+            if digest(Path(path)) != version.pins[f"sha256.{name}"]:
                 raise RegistryError(
                     f"{name} of {version.uri} is not the file that was registered: its SHA-256 "
                     "differs from the version's tag, so it was not opened."
                 )
     return target / pyfunc.INSIDE
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _compare(candidate: Version, champion: Version) -> None:

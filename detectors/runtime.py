@@ -1,9 +1,10 @@
-"""What the entry points share: threads, the allocator, the frame of a command line, whole files."""
+"""What the entry points share: threads, the allocator, a command line's frame, files as a whole."""
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -48,6 +49,20 @@ def run(
     except bad_input as error:
         print(error, file=sys.stderr)
         return 2
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def output(text: str) -> Path:
+    """An argument that names a file to write: refused at once where its folder is missing."""
+    path = Path(text)
+    if not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {path.parent} to write into")
+    return path
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from detectors import DetectorError
-from detectors.runtime import run, whole
+from detectors.runtime import output, run, whole
 from detectors.store import RegistryError
 
 from .config import ConfigError
@@ -47,8 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--manifest", type=Path, required=True)
     evaluate.add_argument("--split", help="default: every clip of the manifest")
     evaluate.add_argument("--models", nargs="*", default=[], help="default: the bundled ones")
-    evaluate.add_argument("--json", type=Path, metavar="OUT")
-    evaluate.add_argument("--scores", type=Path, metavar="CSV", help="each clip's LLRs")
+    evaluate.add_argument("--json", type=output, metavar="OUT")
+    evaluate.add_argument("--scores", type=output, metavar="CSV", help="each clip's LLRs")
     evaluate.add_argument("--seed", type=int, default=0)
 
     register = commands.add_parser("register", help="add a trained detector to the registry")

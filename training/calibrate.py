@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from detectors.audio import RATE
-from detectors.detector import POOLINGS, Calibration, Detector, window_starts
+from detectors.detector import POOLINGS, Calibration, Config, Detector, window_starts
 
 from .manifest import Clip
 from .metrics import (
@@ -37,27 +37,39 @@ def calibrate(
     AUC is better by `WORTH`. Returns the calibrated detector, whose figures say how it does on
     these clips, and their LLRs (n,).
     """
-    hop = round(detector.config.hop_s * RATE)
-    windows = [
-        detector.window_logits(x, window_starts(len(x), detector.config.window, hop))
+    windows = clip_windows(detector, audio)
+    labels = [c.is_spoof for c in clips]
+    pooled = {name: np.array([pool(w) for w in windows]) for name, pool in POOLINGS.items()}
+    gain = {name: auc(scores, labels) - WORTH * (name != "mean") for name, scores in pooled.items()}
+    pooling = max(gain, key=lambda name: gain[name])
+    config = dataclasses.replace(detector.config, pooling=pooling)
+    config, llr = settle(config, pooled[pooling], clips, split)
+    return Detector(config, detector.net), llr
+
+
+def clip_windows(detector: Detector, audio: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Uncalibrated logits (windows,) of each clip, given as (n,) int16 at 16 kHz."""
+    window, hop = detector.config.window, round(detector.config.hop_s * RATE)
+    return [
+        detector.window_logits(x, window_starts(len(x), window, hop))
         for x in tqdm(
             (a.astype(np.float32) / 32767 for a in audio), total=len(audio), desc="calibrating"
         )
     ]
+
+
+def settle(
+    config: Config, scores: np.ndarray, clips: Sequence[Clip], split: str
+) -> tuple[Config, np.ndarray]:
+    """Config with the calibration that clip scores (n,) ask for and its figures; LLRs (n,)."""
     labels = np.array([c.is_spoof for c in clips], dtype=np.int64)
-    pooled = {name: np.array([pool(w) for w in windows]) for name, pool in POOLINGS.items()}
-    gain = {name: auc(scores, labels) - WORTH * (name != "mean") for name, scores in pooled.items()}
-    pooling = max(gain, key=lambda name: gain[name])
-    scale, offset = fit_calibration(pooled[pooling], labels)
-    llr = scale * pooled[pooling] + offset
+    scale, offset = fit_calibration(scores, labels)
+    llr = scale * scores + offset
     calibration = Calibration(
         scale, offset, eer_threshold(llr, labels), abstention_band(llr, labels)
     )
-    figures = {**detector.config.figures, split: _figures(llr, labels, clips)}
-    config = dataclasses.replace(
-        detector.config, pooling=pooling, calibration=calibration, figures=figures
-    )
-    return Detector(config, detector.net), llr
+    figures = {**config.figures, split: _figures(llr, labels, clips)}
+    return dataclasses.replace(config, calibration=calibration, figures=figures), llr
 
 
 def _figures(llr: np.ndarray, labels: np.ndarray, clips: Sequence[Clip]) -> dict[str, Any]:

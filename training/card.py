@@ -48,6 +48,7 @@ def card(config: Config, recipe: TrainConfig, corpus: dict[str, Any]) -> str:
         "",
         *_table(config.figures),
         "",
+        *_members(config),
         "## Limits",
         "",
         LIMITS,
@@ -79,8 +80,8 @@ def record(folder: Path, evaluation: dict[str, Any], name: str) -> None:
     old = (folder / "card.md").read_text()
     before, _, rest = old.partition("## Figures\n")
     _, _, after = rest.partition("## Limits\n")
-    table = "\n".join(_table(config.figures))
-    text = f"{before}## Figures\n\n{table}\n\n## Limits\n{after}"
+    table = "\n".join([*_table(config.figures), "", *_members(config)])
+    text = f"{before}## Figures\n\n{table}\n## Limits\n{after}"
     Detector(config, detector.net).save(folder, text)
 
 
@@ -97,3 +98,19 @@ def _table(figures: dict[str, Any]) -> list[str]:
             f"| {f['cllr']:.2f} | {f['clips']} |"
         )
     return rows
+
+
+def _members(config: Config) -> list[str]:
+    """A fusion's members: what they weigh, and what dev says without each; else nothing."""
+    members = {k: v for f in config.figures.values() for k, v in f.get("members", {}).items()}
+    if not members:
+        return []
+    return [
+        "| member | share | EER alone | EER of the fusion without it |",
+        "|---|---|---|---|",
+        *(
+            f"| {name} | {m['share']:.0%} | {m['alone']:.1%} | {m['eer_without']:.1%} |"
+            for name, m in members.items()
+        ),
+        "",
+    ]

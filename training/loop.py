@@ -6,6 +6,7 @@ import pickle
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,15 @@ from torch.utils.data import DataLoader, Subset
 from torchaudio.functional import mask_along_axis
 from tqdm import tqdm
 
+from detectors.audio import RATE
 from detectors.detector import Config, Detector, cut
+from detectors.models.imagenet import ImageNetTrunk
 from detectors.runtime import whole
 
+from .backbone import resolved, start_from_backbone
 from .config import ConfigError, SpecAugment, TrainConfig
 from .data import Batches, epoch_plan
+from .features import FeatureBatches, featurise
 from .manifest import Clip
 from .metrics import auc, eer
 
@@ -52,14 +57,23 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.device = torch.device(_device(config.device))
         self.detector = Detector(detector_config(config))
+        start_from_backbone(self.detector.net, config)
+        if config.pretrained:
+            start_from_imagenet(self.detector.net)
         if config.init:
             start_from(self.detector.net, config.init)
-        self.net = self.detector.net.to(self.device).requires_grad_(True)
+        self.features: list[list[np.ndarray]] = []  # of train's clips; empty when made on the fly
+        self.held_features: list[list[np.ndarray]] = []
+        if config.cache_variants:
+            self._cache()
+        self.net = _trainable(self.detector.net).to(self.device)
         self.frontend = self.detector.frontend.to(self.device)
         self.ema = AveragedModel(self.net, avg_fn=_average(config.ema), use_buffers=True)
-        self.optimiser = torch.optim.AdamW(
-            self.net.parameters(), lr=config.lr, weight_decay=config.weight_decay
-        )
+        for weight, average in zip(self.net.parameters(), self.ema.parameters(), strict=True):
+            if not weight.requires_grad:  # a frozen trunk is held, and saved, once
+                average.data = weight.data
+        trained = [weight for weight in self.net.parameters() if weight.requires_grad]
+        self.optimiser = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
         self.steps_an_epoch = 2 * config.pairs // config.batch
         self.schedule = LambdaLR(self.optimiser, self._rate)
         self.epoch, self.step = 0, 0  # the next batch's place
@@ -67,6 +81,17 @@ class Trainer:
         self.extra: dict[str, Any] = {}  # what the caller wants kept: the tracking run's id
         if checkpoint.exists():
             self._resume()
+
+    def _cache(self) -> None:
+        """Read or make the features, and let a network that standardises them see train's."""
+        self.features = featurise(
+            self.config, self.material.train_audio, self.config.cache_variants
+        )
+        windows = [cut(a, 0, self.config.window) for a in self.material.held_audio]
+        self.held_features = featurise(self.config, windows)
+        standardise = getattr(self.detector.net, "standardise_on", None)
+        if standardise:
+            standardise(x for copies in self.features for x in copies)
 
     def _rate(self, step: int) -> float:
         """Linear warm-up, then a half cosine to zero."""
@@ -91,6 +116,7 @@ class Trainer:
         best = torch.load(self._best_file, weights_only=True, map_location="cpu")
         net = self.ema.module.cpu()
         net.load_state_dict(best)
+        getattr(net, "merge", lambda: None)()  # what training put in goes into the weights
         return Detector(self.detector.config, net)
 
     @property
@@ -121,15 +147,18 @@ class Trainer:
     def _batches(self, first: int) -> Iterator[tuple[Tensor, Tensor]]:
         c = self.config
         rng = random.Random(f"{c.seed} {self.epoch}")
-        plan = epoch_plan(self.material.train, c.pairs, c.same_source, rng)
-        batches = Batches(
-            self.material.train_audio,
+        plan = epoch_plan(self.material.train, c.pairs, c.same_source, rng, c.paired)
+        material: Sequence[Any] = self.features or self.material.train_audio
+        batches = (FeatureBatches if self.features else Batches)(
+            material,
             self.material.train,
             plan,
             c.batch,
             c.crop_s,
             c.augment,
             (c.seed, self.epoch),
+            c.swaps,
+            RATE / getattr(self.frontend, "hop", 1) if self.features else RATE,
         )
         rest = Subset(batches, range(first, len(batches)))
         return iter(DataLoader(rest, batch_size=None, num_workers=1, prefetch_factor=4))
@@ -137,7 +166,7 @@ class Trainer:
     def _batch(self, x: Tensor, y: Tensor) -> float:
         c = self.config
         with torch.no_grad():
-            features = self.frontend(self.detector.level(x))
+            features = x if self.features else self.frontend(self.detector.level(x))
             features = _spec_augment(features, c.spec_augment)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=c.half):
             logit = self.net(features)
@@ -154,21 +183,27 @@ class Trainer:
     def _judge(self) -> dict[str, float]:
         """EER and AUC of the averaged weights on the held clips' first windows."""
         self.ema.eval()
-        window = self.config.window
         logits = []
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.half),
         ):
             for i in range(0, len(self.material.held), 16):
-                rows = [cut(a, 0, window) for a in self.material.held_audio[i : i + 16]]
-                x = torch.from_numpy(np.stack(rows).astype(np.float32) / 32767).to(self.device)
                 with torch.autocast(self.device.type, enabled=False):
-                    features = self.frontend(self.detector.level(x))
+                    features = self._held(slice(i, i + 16)).to(self.device)
                 logits.append(self.ema(features).float().cpu().numpy())
         scores = np.concatenate(logits)
         labels = [c.is_spoof for c in self.material.held]
         return {"held_eer": eer(scores, labels), "held_auc": auc(scores, labels)}
+
+    def _held(self, rows: slice) -> Tensor:
+        """What the network reads of the held clips' first windows."""
+        if self.held_features:
+            first = [copies[0] for copies in self.held_features[rows]]
+            return torch.from_numpy(np.stack(first).astype(np.float32))
+        audio = [cut(a, 0, self.config.window) for a in self.material.held_audio[rows]]
+        x = torch.from_numpy(np.stack(audio).astype(np.float32) / 32767).to(self.device)
+        return self.frontend(self.detector.level(x))
 
     def save(self) -> None:
         """Checkpoint, whole or not at all."""
@@ -200,7 +235,7 @@ def detector_config(config: TrainConfig) -> Config:
     return Config(
         name=config.name,
         architecture=config.architecture,
-        options=config.options,
+        options=resolved(config),
         frontend=config.frontend,
         frontend_options=config.frontend_options,
         window=config.window,
@@ -217,6 +252,29 @@ def start_from(net: nn.Module, path: str) -> None:
         getattr(net, "load_published", net.load_state_dict)(weights)
     except (OSError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
         raise ConfigError(f"Training cannot start from {path}: {error}") from error
+
+
+def start_from_imagenet(net: nn.Module) -> None:
+    """Give an architecture for photographs its published weights, from torchvision's cache or site.
+
+    Raises ConfigError when they cannot be had or do not fit, and for any other architecture.
+    """
+    if not isinstance(net, ImageNetTrunk):
+        raise ConfigError("pretrained: only mobilenet, inception and vgg16 have ImageNet weights.")
+    try:
+        net.load_imagenet()
+    except (OSError, HTTPException, RuntimeError, pickle.UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:200].rstrip(":. ")
+        raise ConfigError(
+            f"pretrained: {net.imagenet} of torchvision cannot be used: {reason}. Train without "
+            f"them, or put the file into {torch.hub.get_dir()}/checkpoints."
+        ) from error
+
+
+def _trainable(net: nn.Module) -> nn.Module:
+    """The network with gradients where it wants them: everywhere, unless it says so by `tune`."""
+    getattr(net, "tune", net.requires_grad_)()
+    return net
 
 
 def _spec_augment(picture: Tensor, masks: SpecAugment) -> Tensor:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from detectors.detector import Detector
@@ -17,7 +18,8 @@ from .card import card
 from .config import ConfigError, TrainConfig
 from .copies import make_copies
 from .data import decode_all
-from .loop import Material, Trainer, detector_config
+from .fuse import fuse, with_members
+from .loop import Material, Trainer, detector_config, start_from_imagenet
 from .manifest import Clip, corpus_hash, read_manifest
 from .splits import check_disjoint, fold, links
 from .tracking import Run
@@ -40,27 +42,28 @@ def train(config: TrainConfig, out: Path, folds: tuple[int, int] | None = None) 
     folds: (k, n) holds out fold k of n inside train and judges on it instead of dev, to rank
     recipes. Raises ConfigError, ManifestError or SplitError before anything is written.
     """
+    fusion = config.architecture == "fusion"
+    config, members = with_members(config) if fusion else (config, [])
     check(config)
     learn, held = choose(config, folds)
     out.mkdir(parents=True, exist_ok=True)
     _same_recipe(config, out / "recipe.json")
+    if members:
+        learn = []  # they have learned already
     material = Material(learn, decode_all(learn), held, decode_all(held))
-    trainer = Trainer(config, material, out / "checkpoint.pt")
     params = {**dataclasses.asdict(config), "fold": f"{folds[0]}/{folds[1]}" if folds else "dev"}
     corpus = {"corpus_hash": corpus_hash([*learn, *held]), "clips": len(learn), "held": len(held)}
-    with Run(config.name, out.name, {**params, **corpus}, trainer.extra.get("run_id")) as run:
-        trainer.extra["run_id"] = run.run_id
-
-        def report(epoch: int, values: dict[str, float]) -> None:
-            run.metrics(epoch, **values)
-            said = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-            tqdm.write(f"epoch {epoch + 1}: {said}")
-
-        detector = trainer.run(report)
-        split = "fold" if folds else "dev"
-        detector, llr = calibrate(detector, held, material.held_audio, split)
+    split = "fold" if folds else "dev"
+    trainer = None if members else Trainer(config, material, out / "checkpoint.pt")
+    resumed = trainer.extra.get("run_id") if trainer else None
+    with Run(config.name, out.name, {**params, **corpus}, resumed) as run:
+        if trainer:
+            detector, llr = _learn(trainer, run, split)
+        else:
+            detector, llr = fuse(Detector(detector_config(config)), members, material, split)
         figures = detector.config.figures[split]
-        run.metrics(trainer.epoch, **{f"{split}_{k}": figures[k] for k in ("eer", "auc", "cllr")})
+        last = trainer.epoch if trainer else 0
+        run.metrics(last, **{f"{split}_{k}": figures[k] for k in ("eer", "auc", "cllr")})
         threshold = detector.config.calibration.threshold
         run.scores(llr, [c.is_spoof for c in held], threshold)
         detector.save(out / "detector", card(detector.config, config, corpus))
@@ -68,12 +71,31 @@ def train(config: TrainConfig, out: Path, folds: tuple[int, int] | None = None) 
     return Outcome(out / "detector", run.run_id, detector)
 
 
+def _learn(trainer: Trainer, run: Run, split: str) -> tuple[Detector, np.ndarray]:
+    """Train to the end, reporting each epoch; the calibrated detector and its LLRs."""
+    trainer.extra["run_id"] = run.run_id
+
+    def report(epoch: int, values: dict[str, float]) -> None:
+        run.metrics(epoch, **values)
+        said = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        tqdm.write(f"epoch {epoch + 1}: {said}")
+
+    material = trainer.material
+    return calibrate(trainer.run(report), material.held, material.held_audio, split)
+
+
 def check(config: TrainConfig) -> None:
     """Refuse a recipe whose detector cannot be built: decoding and copies take minutes."""
     try:
-        Detector(detector_config(config))
+        detector = Detector(detector_config(config))
     except ValueError as error:
         raise ConfigError(f"The detector '{config.name}' cannot be built: {error}") from error
+    if config.cache_variants and (config.swaps or not hasattr(detector.frontend, "hop")):
+        raise ConfigError("cache_variants needs a front-end with frames, and goes without swaps.")
+    if hasattr(detector.net, "standardise_on") and not config.cache_variants:
+        raise ConfigError(f"'{config.architecture}' is trained on cached features: cache_variants.")
+    if config.pretrained:
+        start_from_imagenet(detector.net)  # which leaves them in torchvision's cache
     if config.init and not Path(config.init).is_file():
         raise ConfigError(f"There are no weights {config.init} for '{config.name}' to start from.")
 

@@ -17,22 +17,32 @@ SINC_TAPS = 129
 SINC_FILTERS = 70
 
 
-def band_edges(rate: int = 16_000) -> np.ndarray:
-    """Mel-spaced frequencies in Hz between which the sinc filters lie, (71,)."""
-    mel = np.linspace(0, 2595 * np.log10(1 + rate / 2 / 700), SINC_FILTERS + 1)
+def band_edges(count: int = SINC_FILTERS + 1, rate: int = 16_000) -> np.ndarray:
+    """Mel-spaced frequencies in Hz between which the sinc filters lie, (count,)."""
+    mel = np.linspace(0, 2595 * np.log10(1 + rate / 2 / 700), count)
     return 700 * (10 ** (mel / 2595) - 1)
 
 
-def sinc_filters(rate: int = 16_000) -> Tensor:
-    """Hamming-windowed band-pass filters between mel-spaced edges, (70, 1, 129).
+def sinc_filters(edges: np.ndarray, taps: int = SINC_TAPS, rate: int = 16_000) -> Tensor:
+    """Hamming-windowed band-pass filters between neighbouring edges in Hz, (edges - 1, 1, taps).
 
     Rounded to single precision where the original is: published weights follow the last bit.
     """
-    edges = band_edges(rate)
-    t = np.arange(SINC_TAPS, dtype=np.float32) - SINC_TAPS // 2
+    t = np.arange(taps, dtype=np.float32) - taps // 2
     low_pass = np.stack([2 * f / rate * np.sinc(np.float32(2 * f) * t / rate) for f in edges])
     band_pass = (low_pass[1:] - low_pass[:-1]).astype(np.float32)
-    return torch.from_numpy(np.hamming(SINC_TAPS).astype(np.float32) * band_pass).unsqueeze(1)
+    return torch.from_numpy(np.hamming(taps).astype(np.float32) * band_pass).unsqueeze(1)
+
+
+def sinc_picture(x: Tensor, sinc: Tensor) -> Tensor:
+    """(b, n) -> (b, 1, 23, (n - 128) // 3): magnitudes behind the sinc filters, by threes."""
+    x = F.conv1d(x.unsqueeze(1), sinc[: SINC_FILTERS - 1])  # the pool drops the 70th
+    return F.max_pool2d(x.abs().unsqueeze(1), 3)
+
+
+def picture_edges() -> list[float]:
+    """The 24 frequencies in Hz that bound the picture's 23 rows, three sinc filters each."""
+    return [float(hz) for hz in band_edges()[:SINC_FILTERS:3]]
 
 
 class ResidualBlock(nn.Module):
@@ -54,6 +64,13 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out = self.conv2(self.selu(self.bn2(self.conv1(x))))
         return self.mp(out + (self.conv_downsample(x) if self.widens else x))
+
+
+def residual_encoder(narrow: int, wide: int) -> nn.Sequential:
+    """Six residual blocks: (b, 1, rows, columns) -> (b, wide, rows, columns // 729)."""
+    widths = (1, narrow, narrow, wide, wide, wide, wide)
+    pairs = enumerate(itertools.pairwise(widths))
+    return nn.Sequential(*(nn.Sequential(ResidualBlock(i, o, first=n == 0)) for n, (i, o) in pairs))
 
 
 class GraphAttention(nn.Module):
@@ -131,17 +148,20 @@ class HeterogeneousAttention(nn.Module):
 
 
 class GraphPool(nn.Module):
-    """Keep the best-scored nodes, scaled by their scores: (b, n, d) -> (b, int(n * share), d)."""
+    """Keep the best-scored nodes, scaled by their scores: (b, n, width) -> (b, kept, width).
 
-    def __init__(self, share: float, width: int) -> None:
+    nodes: the share of them that is kept, or from 1 on how many.
+    """
+
+    def __init__(self, nodes: float, width: int) -> None:
         super().__init__()
-        self.share = share
+        self.nodes = nodes
         self.proj = nn.Linear(width, 1)
         self.drop = nn.Dropout(0.3)
 
     def forward(self, x: Tensor) -> Tensor:
         score = torch.sigmoid(self.proj(self.drop(x)))
-        kept = max(int(x.shape[1] * self.share), 1)
+        kept = max(int(self.nodes if self.nodes >= 1 else x.shape[1] * self.nodes), 1)
         best = score.topk(kept, dim=1).indices.expand(-1, -1, x.shape[2])
         return (x * score).gather(1, best)
 
@@ -165,16 +185,10 @@ class AASIST(nn.Module):
         super().__init__()
         narrow, wide = channels
         self.sinc: Tensor
-        self.register_buffer("sinc", sinc_filters(), persistent=False)
+        self.register_buffer("sinc", sinc_filters(band_edges()), persistent=False)
         self.first_bn = nn.BatchNorm2d(1)
         self.selu = nn.SELU()
-        widths = (1, narrow, narrow, wide, wide, wide, wide)
-        self.encoder = nn.Sequential(
-            *(
-                nn.Sequential(ResidualBlock(i, o, first=n == 0))
-                for n, (i, o) in enumerate(itertools.pairwise(widths))
-            )
-        )
+        self.encoder = residual_encoder(narrow, wide)
         self.pos_S = nn.Parameter(torch.randn(1, 23, wide))
         self.master1 = nn.Parameter(torch.randn(1, 1, graph[0]))
         self.master2 = nn.Parameter(torch.randn(1, 1, graph[0]))
@@ -199,14 +213,11 @@ class AASIST(nn.Module):
 
     @property
     def hz_edges(self) -> list[float]:
-        """The 24 frequencies that bound the map's 23 rows, three sinc filters each."""
-        return [float(hz) for hz in band_edges()[:SINC_FILTERS:3]]
+        return picture_edges()
 
     def stem(self, x: Tensor) -> Tensor:
-        """(b, n) -> (b, 1, 23, (n - 128) // 3): energies of the sinc filters, by threes."""
-        x = F.conv1d(x.unsqueeze(1), self.sinc[: SINC_FILTERS - 1])  # the pool drops the 70th
-        x = F.max_pool2d(x.abs().unsqueeze(1), 3)
-        return self.selu(self.first_bn(x))
+        """(b, n) -> (b, 1, 23, (n - 128) // 3): the sinc filters' picture, normalised."""
+        return self.selu(self.first_bn(sinc_picture(x, self.sinc)))
 
     def encode(self, x: Tensor) -> Tensor:
         """(b, n) -> (b, wide, 23, n // 2187 or so): rows are bands, columns are time."""

@@ -1,9 +1,33 @@
-"""ResNet-18 (He et al. 2016) on a time-frequency picture, of torchvision's residual blocks."""
+"""ResNet-18 (He et al. 2016, arXiv:1512.03385) on a time-frequency picture."""
 
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 from .cnn import AttentivePool
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut: (b, inputs, h, w) -> (b, outputs, h / stride, ...).
+
+    Named like torchvision's, whose import takes seconds at every start.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample: nn.Module | None = None
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(x)) + shortcut)
 
 
 class ResNet18(nn.Module):
@@ -26,7 +50,7 @@ class ResNet18(nn.Module):
         inputs = width
         for n in range(4):
             outputs, stride = width * 2**n, 1 if n == 0 else 2
-            stages += [_stage(inputs, outputs, stride), _stage(outputs, outputs, 1)]
+            stages += [BasicBlock(inputs, outputs, stride), BasicBlock(outputs, outputs, 1)]
             inputs = outputs
         self.features = nn.Sequential(*stages)
         self.pool = AttentivePool(inputs)
@@ -44,12 +68,3 @@ class ResNet18(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         return self.head(self.features(self.stem(picture)))
-
-
-def _stage(inputs: int, outputs: int, stride: int) -> BasicBlock:
-    shortcut = None
-    if stride != 1 or inputs != outputs:
-        shortcut = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
-        )
-    return BasicBlock(inputs, outputs, stride, shortcut)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import backbones
 import pytest
 
 from detectors.catalog import build, build_frontend
+from training.backbone import resolved
 from training.config import ConfigError, read_config
+from training.fuse import with_members
 
 CONFIGS = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
-def test_shipped_configs_build_their_detector(path):
+def test_shipped_configs_build_their_detector(path, tmp_path, monkeypatch):
+    monkeypatch.setattr("detectors.hub.fetch", lambda _: backbones.backbone(tmp_path))
     config = read_config(path)
     assert config.name == path.stem
-    build(config.architecture, config.options)
+    if config.architecture == "fusion":
+        config, _ = with_members(config)
+    build(config.architecture, resolved(config))
     build_frontend(config.frontend, config.frontend_options)
 
 

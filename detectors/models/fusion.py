@@ -1,0 +1,46 @@
+"""Logistic-regression fusion: several detectors, their logits weighed into one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Fusion(nn.Module):
+    """Levelled waveform to logit: (b, n) -> (b,), a weighted sum of the members' logits.
+
+    members: for each one its name, architecture, options, frontend and frontend_options, as in a
+    detector's config. Every member hears the level that the fusion was fitted on, whatever it was
+    trained on. Weights and bias are those of a logistic regression (Brümmer et al. 2007, "Fusion
+    of heterogeneous speaker recognition systems").
+    """
+
+    windows_at_once = 2  # one member may have large maps
+
+    def __init__(self, members: list[dict[str, Any]]) -> None:
+        super().__init__()
+        from ..catalog import build, build_frontend  # the catalogue lists this class too
+
+        if not members:
+            raise ValueError("A fusion has at least one member.")
+        self.names = [member["name"] for member in members]
+        self.nets = nn.ModuleList(build(m["architecture"], m["options"]) for m in members)
+        # outside the state dict: front-ends have no weights of their own
+        self.frontends = [build_frontend(m["frontend"], m["frontend_options"]) for m in members]
+        self.weight = nn.Parameter(torch.full((len(members),), 1 / len(members)))
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    @property
+    def differentiable(self) -> bool:
+        """Does a gradient pass through every member's front-end?"""
+        return all(getattr(frontend, "differentiable", True) for frontend in self.frontends)
+
+    def member_logits(self, x: Tensor) -> Tensor:
+        """(b, n) -> (b, members), each on its own scale."""
+        pairs = zip(self.frontends, self.nets, strict=True)
+        return torch.stack([net(frontend(x)) for frontend, net in pairs], dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.member_logits(x) @ self.weight + self.bias

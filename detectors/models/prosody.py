@@ -1,0 +1,107 @@
+"""Prosodic features: a small 1-D convolutional network for each group, joined by a head."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..prosody import CHANNELS, GROUPS, MASKS
+from .cnn import AttentivePool
+
+SPECTRAL = ("mfcc", "mel", "lfcc")
+
+
+class ProsodyNet(nn.Module):
+    """Standardise, embed each feature group by its own network, join the embeddings, one logit.
+
+    forward: (b, channels, frames) of `detectors.prosody` -> (b,), any number of frames. A group
+    whose channels stand at `mean` says nothing: that is how `drop_groups` trains the head to do
+    without, and what an explanation puts in an absent group's place. `noise`: standard deviation
+    of what training adds to the standardised features.
+    """
+
+    mean: Tensor
+    std: Tensor
+    always: Tensor
+
+    def __init__(
+        self,
+        width: int = 32,
+        embedding: int = 16,
+        hidden: int = 64,
+        dropout: float = 0.3,
+        drop_groups: float = 0.15,
+        noise: float = 0.1,
+        centre: bool = True,
+    ) -> None:
+        super().__init__()
+        self.drop_groups, self.noise = drop_groups, noise
+        self.register_buffer("mean", torch.zeros(len(CHANNELS)))
+        self.register_buffer("std", torch.ones(len(CHANNELS)))
+        always = torch.tensor([mask == i for i, mask in enumerate(MASKS)])
+        self.register_buffer("always", always[:, None], persistent=False)
+        self.centre = [GROUPS[g] for g in SPECTRAL] if centre else []
+        self.groups = nn.ModuleList(
+            _embedder(at.stop - at.start, width, embedding, dropout) for at in GROUPS.values()
+        )
+        self.join = nn.Sequential(
+            nn.Linear(len(GROUPS) * embedding, hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, 1),
+        )
+
+    def standardise_on(self, features: Iterable[np.ndarray]) -> None:
+        """Take mean and standard deviation from features (channels, frames) where they are defined.
+
+        Call it before training; they are saved with the weights.
+        """
+        count, total, square = (np.zeros(len(CHANNELS)) for _ in range(3))
+        for one in features:
+            x = one.astype(np.float64)
+            known = np.where(self.always.numpy(), 1.0, x[MASKS])
+            count += known.sum(axis=1)
+            total += (known * x).sum(axis=1)
+            square += (known * x**2).sum(axis=1)
+        mean = total / np.maximum(count, 1)
+        std = np.sqrt(np.maximum(square / np.maximum(count, 1) - mean**2, 0))
+        self.mean.copy_(torch.from_numpy(mean))
+        self.std.copy_(torch.from_numpy(np.maximum(std, 1e-3)))
+
+    def embed(self, features: Tensor) -> Tensor:
+        """(b, channels, frames) -> (b, groups, embedding)."""
+        x = self._standardise(features)
+        return torch.stack(
+            [net(x[:, at]) for net, at in zip(self.groups, GROUPS.values(), strict=True)], dim=1
+        )
+
+    def head(self, embeddings: Tensor) -> Tensor:
+        """(b, groups, embedding) -> (b,)."""
+        return self.join(embeddings.flatten(1)).squeeze(-1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.head(self.embed(features))
+
+    def _standardise(self, features: Tensor) -> Tensor:
+        """Zero at the mean and where the mask says that there is no value."""
+        known = torch.where(self.always, 1.0, features[:, MASKS])
+        x = known * (features - self.mean[:, None]) / self.std[:, None]
+        for at in self.centre:
+            x[:, at] -= x[:, at].mean(dim=-1, keepdim=True)
+        if self.training:
+            x = x + self.noise * torch.randn_like(x)
+            kept = torch.rand(len(x), len(GROUPS), device=x.device) >= self.drop_groups
+            for i, at in enumerate(GROUPS.values()):
+                x[:, at] *= kept[:, i, None, None]
+        return x
+
+
+def _embedder(channels: int, width: int, embedding: int, dropout: float) -> nn.Sequential:
+    """(b, channels, frames) -> (b, embedding); a column of the last map sees 0.29 s of the clip."""
+    layers: list[nn.Module] = []
+    for inputs, kernel, stride in ((channels, 5, 2), (width, 5, 2), (width, 5, 1)):
+        convolution = nn.Conv1d(inputs, width, kernel, stride, kernel // 2, bias=False)
+        layers += [convolution, nn.BatchNorm1d(width), nn.ReLU()]
+    pool = [AttentivePool(width, 16), nn.Dropout(dropout), nn.Linear(2 * width, embedding)]
+    return nn.Sequential(*layers, *pool)

@@ -1,0 +1,169 @@
+"""Cached features: made once, read afterwards, made anew where the sound or the recipe changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from corpora import tiny_corpus
+from voice import voice
+
+from detectors import Detector
+from detectors.frontends import level
+from detectors.prosody import CHANNELS, Prosody
+from training import features
+from training.augment import Augment
+from training.config import ConfigError, TrainConfig
+from training.data import decode_all
+from training.features import FeatureBatches, featurise
+from training.loop import Material, Trainer
+from training.manifest import read_manifest
+from training.run import check
+
+RECIPE = TrainConfig(
+    name="prosody",
+    architecture="prosody",
+    manifest="",
+    options={"width": 8, "embedding": 4, "hidden": 8},
+    frontend="prosody",
+    window=16_000,
+    cache_variants=2,
+    epochs=2,
+    pairs=16,
+    batch=8,
+    crop_s=(0.6, 0.8),
+    lr=3e-3,
+    half=False,
+    augment=Augment(edges=1.0, noise=1.0, codec=0.0),
+)
+
+
+class Here:
+    """The process pool's stand-in: makes features in this process and counts them."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+
+    def __call__(self, *_) -> Here:
+        return self
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *_) -> None:
+        pass
+
+    def map(self, work, jobs, chunksize):
+        for job in jobs:
+            self.made.append(job[2].name)
+            yield work(job)
+
+
+@pytest.fixture
+def pool(tmp_path, monkeypatch) -> Here:
+    pool = Here()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(features, "ProcessPoolExecutor", pool)
+    return pool
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory) -> Material:
+    clips = read_manifest(tiny_corpus(tmp_path_factory.mktemp("tiny")))
+    train = [c for c in clips if c.split == "train"]
+    dev = [c for c in clips if c.split == "dev"]
+    return Material(train, decode_all(train), dev, decode_all(dev))
+
+
+def clip(seed: int = 0) -> np.ndarray:
+    return np.round(voice(1.0, seed) * 32767).astype(np.int16)
+
+
+def test_a_second_run_reads_what_the_first_one_made(pool):
+    first = featurise(RECIPE, [clip(0), clip(1)], 2)
+    assert len(pool.made) == 4
+    again = featurise(RECIPE, [clip(0), clip(1)], 2)
+    assert len(pool.made) == 4
+    for one, other in zip(first, again, strict=True):
+        assert [np.array_equal(a, b) for a, b in zip(one, other, strict=True)] == [True, True]
+
+
+def test_a_changed_clip_is_made_anew_and_the_others_are_not(pool):
+    featurise(RECIPE, [clip(0), clip(1)])
+    changed = clip(1)
+    changed[100] += 1
+    featurise(RECIPE, [clip(0), changed])
+    assert len(pool.made) == 3
+
+
+def test_a_changed_definition_or_augmentation_is_made_anew(pool, monkeypatch):
+    featurise(RECIPE, [clip()], 2)
+    featurise(replace(RECIPE, augment=Augment(noise=1.0)), [clip()], 2)
+    assert len(pool.made) == 3  # the clip as it is has not changed
+    monkeypatch.setattr(Prosody, "version", Prosody.version + 1)
+    featurise(RECIPE, [clip()], 1)
+    assert len(pool.made) == 4
+
+
+def test_the_first_copy_is_what_the_detector_hears_and_the_next_ones_are_not(pool):
+    ((plain, copy),) = featurise(RECIPE, [clip()], 2)
+    x = torch.from_numpy(clip().astype(np.float32) / 32767)[None]
+    heard = Prosody()(level(x))[0].numpy()
+    np.testing.assert_allclose(plain, heard, atol=0.05, rtol=2e-3)  # half precision
+    assert copy.shape != plain.shape or not np.allclose(copy, plain, atol=0.05)
+
+
+def test_processes_write_the_same_files(tmp_path, monkeypatch, pool):
+    ((here,),) = featurise(RECIPE, [clip()])
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    (file,) = (tmp_path / features.CACHE).rglob("*.npy")
+    file.unlink()
+    ((there,),) = featurise(RECIPE, [clip()])
+    assert np.array_equal(here, there)
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_crops_are_frames_of_either_copy(material):
+    long, short = np.arange(200.0), -np.arange(50.0)
+    x = [[long[None], short[None]]] * len(material.train)
+    batches = FeatureBatches(
+        x, material.train, [0, 1] * 40, 20, (0.8, 0.8), Augment(), (0, 0), 0.0, 100.0
+    )
+    rows = torch.cat([batches[i][0] for i in range(4)])[:, 0].numpy()
+    assert rows.shape == (80, 80)
+    ends = np.diff(rows, axis=1)
+    assert {float(row[1] - row[0]) for row in rows} == {1.0, -1.0}
+    assert set(np.unique(ends)) == {1.0, -1.0, 49.0}  # a short one is repeated
+    assert torch.equal(batches[2][0], batches[2][0])
+
+
+def test_a_detector_of_cached_features_trains_and_hears_sound(pool, material, tmp_path):
+    trainer = Trainer(RECIPE, material, tmp_path / "run.pt")
+    assert len(pool.made) == 2 * len(material.train) + len(material.held)
+    assert float(trainer.net.std.min()) > 0 and not torch.equal(
+        trainer.net.mean, torch.zeros(len(CHANNELS))
+    )
+    seen = []
+    detector = trainer.run(lambda e, v: seen.append(v))
+    assert len(seen) == 2 and np.isfinite(seen[-1]["loss"])
+    assert torch.equal(detector.net.mean, trainer.net.mean)  # averaging keeps the constants
+    detector.save(tmp_path / "detector")
+    again = Detector.open(tmp_path / "detector")
+    samples = material.held_audio[0].astype(np.float32) / 32767
+    assert again.window_logits(samples, [0]) == pytest.approx(detector.window_logits(samples, [0]))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"cache_variants": 0}, "is trained on cached features"),
+        ({"swaps": 0.1}, "goes without swaps"),
+        ({"architecture": "aasist", "frontend": "raw", "options": {}}, "front-end with frames"),
+    ],
+)
+def test_recipes_that_cannot_be_cached_are_refused(change, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        check(replace(RECIPE, **change))

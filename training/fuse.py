@@ -1,0 +1,108 @@
+"""Fit a fusion: logistic regression on dev over the logits of detectors that are trained already.
+
+Dev chooses the weights and also says how good they are, so its figures and the calibration come
+from scores that were cross-fitted over sources: no clip is scored by weights that saw its source.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from detectors import Detector, load
+from detectors.models.fusion import Fusion
+
+from .calibrate import clip_windows, settle
+from .config import ConfigError, TrainConfig
+from .loop import Material
+from .metrics import eer
+
+FOLDS = 10
+# Strong: on a few hundred clips nearly equal weights beat free ones.
+REGULARISATION = 0.02
+
+
+def with_members(config: TrainConfig) -> tuple[TrainConfig, list[Detector]]:
+    """The recipe with its members' structure as options, and the members, opened.
+
+    Raises ConfigError when there are none or they read windows of different lengths.
+    """
+    if not config.members:
+        raise ConfigError(f"The fusion '{config.name}' needs members: a list of detectors.")
+    members = [load(name) for name in config.members]
+    lengths = {member.config.window for member in members}
+    if len(lengths) > 1:
+        raise ConfigError(
+            "Detectors that are fused read windows of one length; these read "
+            f"{', '.join(map(str, sorted(lengths)))} samples."
+        )
+    keys = ("name", "architecture", "options", "frontend", "frontend_options")
+    options = {"members": [{key: getattr(m.config, key) for key in keys} for m in members]}
+    return dataclasses.replace(
+        config, architecture="fusion", frontend="raw", options=options, window=lengths.pop()
+    ), members
+
+
+def fuse(
+    detector: Detector, members: Sequence[Detector], material: Material, split: str = "dev"
+) -> tuple[Detector, np.ndarray]:
+    """Fit the weights of a fresh fusion of `members` on the held clips, and calibrate it.
+
+    Returns the fusion and its cross-fitted LLRs (n,); `figures[split]["members"]` holds every
+    member's share of the standardised weights, its EER alone and that of the fusion without it.
+    """
+    clips = material.held
+    net = detector.net
+    assert isinstance(net, Fusion)
+    columns = []
+    for own, member in zip(net.nets, members, strict=True):
+        own.load_state_dict(member.net.state_dict())
+        # heard at the fusion's level, which may not be the one that the member was trained on
+        heard = Detector(dataclasses.replace(member.config, level_normalise=True), member.net)
+        columns.append(
+            [float(np.mean(logits)) for logits in clip_windows(heard, material.held_audio)]
+        )
+    logits = np.array(columns).T  # (clips, members)
+    labels = np.array([c.is_spoof for c in clips], dtype=np.int64)
+    sources = np.array([c.source or c.speaker for c in clips])
+
+    model = _regression().fit(logits, labels)
+    scaler, regression = model[0], model[1]
+    weight = regression.coef_[0] / scaler.scale_
+    bias = regression.intercept_[0] - weight @ scaler.mean_
+    net.weight.copy_(net.weight.new_tensor(weight))
+    net.bias.copy_(net.bias.new_tensor(bias))
+
+    config, llr = settle(detector.config, _cross_fitted(logits, labels, sources), clips, split)
+    size = np.abs(regression.coef_[0])
+    without = [
+        eer(_cross_fitted(np.delete(logits, i, axis=1), labels, sources), labels)
+        if len(members) > 1
+        else 0.5
+        for i in range(len(members))
+    ]
+    config.figures[split]["members"] = {
+        name: {"share": float(share), "alone": eer(logits[:, i], labels), "eer_without": without[i]}
+        for i, (name, share) in enumerate(zip(net.names, size / size.sum(), strict=True))
+    }
+    return Detector(config, net), llr
+
+
+def _regression():
+    return make_pipeline(
+        StandardScaler(), LogisticRegression(C=REGULARISATION, class_weight="balanced")
+    )
+
+
+def _cross_fitted(logits: np.ndarray, labels: np.ndarray, sources: np.ndarray) -> np.ndarray:
+    """Decision values (n,) of regressions that never saw the source of the clip they score."""
+    folds = GroupKFold(min(FOLDS, len(set(sources))))
+    return cross_val_predict(
+        _regression(), logits, labels, groups=sources, cv=folds, method="decision_function"
+    )
