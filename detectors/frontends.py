@@ -4,6 +4,8 @@ All are differentiable, so that an attribution can pass through them to the samp
 that say `differentiable = False`.
 """
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torchaudio.transforms import MelSpectrogram, Spectrogram
@@ -48,7 +50,8 @@ class LogMel(nn.Module):
         centre: bool = False,
     ) -> None:
         super().__init__()
-        self.hop, self.centre = hop, centre
+        self.hop = hop
+        self.centre: bool | Tensor = centre
         self.mel = MelSpectrogram(
             RATE, n_fft=n_fft, hop_length=hop, n_mels=mels, f_min=low_hz, f_max=high_hz
         )
@@ -78,7 +81,8 @@ class LogSpec(nn.Module):
 
     def __init__(self, n_fft: int = 320, hop: int = 160, bins: int = 160, centre: bool = False):
         super().__init__()
-        self.hop, self.centre, self.bins = hop, centre, bins
+        self.hop, self.bins = hop, bins
+        self.centre: bool | Tensor = centre
         self.spec = Spectrogram(n_fft=n_fft, hop_length=hop)
         self.hz_edges = [RATE / n_fft * k for k in range(bins + 1)]
 
@@ -86,11 +90,27 @@ class LogSpec(nn.Module):
         return _log_picture(self.spec(x)[:, : self.bins], self.centre)
 
 
-def _log_picture(power: Tensor, centre: bool) -> Tensor:
+def _log_picture(power: Tensor, centre: bool | Tensor) -> Tensor:
     picture = torch.log(power + 1e-6)
-    if centre:
+    if centre is True:
         picture = picture - picture.mean(dim=-1, keepdim=True)
+    elif centre is not False:
+        picture = picture - centre
     return picture.unsqueeze(1)
+
+
+def held(frontend: nn.Module, x: Tensor) -> nn.Module:
+    """The front-end with the band means of x (n,) in place of those of whatever it will hear.
+
+    A part of x then looks as it does within x, whatever becomes of the rest. A front-end that does
+    not centre is returned as it is.
+    """
+    if not isinstance(frontend, LogMel | LogSpec) or frontend.centre is not True:
+        return frontend
+    copied = copy.copy(frontend)
+    copied.centre = False
+    copied.centre = copied(x[None])[0, 0].mean(dim=-1, keepdim=True)  # (bands, 1)
+    return copied
 
 
 def _mel_scale():

@@ -115,11 +115,11 @@ def _naive(detector: Detector, wave: Waveform) -> Explanation:
     """The game of `shapley_time` by one forward a coalition."""
     stretch = decisive(detector, wave, 0.0)
     cut = windows(len(stretch.samples), PLAYERS)
-    behind = baseline(stretch.samples)
+    behind, pinned = baseline(stretch.samples), stretch.pin(detector)
 
     def value(on: Tensor) -> Tensor:
         masked = stretch.fill(cut.mask(stretch.samples, behind, on))
-        return detector.logits(masked, levelled=True)
+        return pinned.logits(masked, levelled=True)
 
     solution = solve(Game(PLAYERS, value, batch=1, passes=2**PLAYERS), 2**PLAYERS)
     return Explanation(

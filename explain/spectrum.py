@@ -80,7 +80,7 @@ def spectrum(
     floor = torch.zeros_like(magnitude)
     if baseline == "noise":
         floor = floor + background(stretch.samples)[None, :, None]
-    return Spectrum(detector, stretch, magnitude, phase, floor)
+    return Spectrum(stretch.pin(detector), stretch, magnitude, phase, floor)
 
 
 @dataclass(eq=False)

@@ -11,7 +11,6 @@ once for each coalition.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -130,15 +129,18 @@ def splice(
     plays: int | None = None,
 ) -> Splicer | SplicedSum:
     """The game of a detector's windows, prepared; see `Splicer` for the arguments."""
-    net = detector.net
+    pinned = stretch.pin(detector)
+    net = pinned.net
     if not isinstance(net, Fusion):
-        return Splicer(detector, stretch, players, behind, plays)
-    specs = detector.config.options["members"]
-    members = [
-        Detector(Config(**spec, window=detector.config.window), part)
-        for spec, part in zip(specs, net.nets, strict=True)
-    ]
-    return SplicedSum(net, [Splicer(m, stretch, players, behind, plays) for m in members])
+        return Splicer(pinned, stretch, players, behind, plays)
+    members = []
+    for part, frontend, spec in zip(
+        net.nets, net.frontends, detector.config.options["members"], strict=True
+    ):
+        member = Detector(Config(**spec, window=stretch.window), part)
+        member.frontend = frontend
+        members.append(Splicer(member, stretch, players, behind, plays))
+    return SplicedSum(net, members)
 
 
 class _Assembly:
@@ -177,10 +179,6 @@ def split(detector: Detector) -> tuple[list[Stage], Callable[[Tensor], Tensor]]:
     picture = _picture(frontend)
     if picture is None or not isinstance(net, CNN | ResNet18):
         return [], lambda x: detector.logits(x, levelled=True)
-    if detector.frontend.centre:  # a mean over the whole clip: local no further than the picture
-        frames = (_columns(detector.config.window, picture.layers), 1, 0)
-        rest = Stage(lambda x: net(x - x.mean(dim=-1, keepdim=True))[:, None], (frames,))
-        return [picture, rest], lambda x: x[:, 0]
     parts = [*net.features] if isinstance(net, CNN) else [net.stem, *net.features]
     return [picture, *(Stage(part, _layers(part)) for part in parts)], net.head
 
@@ -203,12 +201,9 @@ def _difference(head: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 
 
 def _picture(frontend: nn.Module) -> Stage | None:
-    """The picture before it is centred, where it is one of ours."""
-    if not isinstance(frontend, LogMel | LogSpec):
+    """The front-end as a stage, if it is a picture of ours whose band means are held, or none."""
+    if not isinstance(frontend, LogMel | LogSpec) or frontend.centre is True:
         return None
-    if frontend.centre:
-        frontend = copy.copy(frontend)
-        frontend.centre = False
     transform = frontend.mel.spectrogram if isinstance(frontend, LogMel) else frontend.spec
     n_fft = transform.n_fft
     return Stage(frontend, ((n_fft, frontend.hop, n_fft // 2),))

@@ -1,11 +1,13 @@
 """Stretch: the part of a clip that one network window reads, levelled once and for all.
 
 Everything an explanation changes is changed here, in the clip's own samples and after the level
-was normalised, so that masking one part never changes what remains.
+was normalised and the picture's band means were taken, so that masking one part never changes what
+remains.
 """
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +16,8 @@ from torch import Tensor
 
 from detectors.audio import RATE, Waveform
 from detectors.detector import Detector, cut
+from detectors.frontends import held
+from detectors.models.fusion import Fusion
 
 from .explanation import ExplainError
 
@@ -31,6 +35,16 @@ class Stretch:
         """(k, n) -> (k, window): what is too short is repeated, as the detector repeats it."""
         repeats = -(-self.window // x.shape[-1])
         return x.repeat(1, repeats)[:, : self.window]
+
+    def pin(self, detector: Detector) -> Detector:
+        """The detector as it hears parts of this stretch: at the whole's level and band means."""
+        filled = self.fill(self.samples[None])[0]
+        pinned = copy.copy(detector)
+        pinned.frontend = held(detector.frontend, filled)
+        if isinstance(detector.net, Fusion):
+            pinned.net = copy.copy(detector.net)
+            pinned.net.frontends = [held(f, filled) for f in detector.net.frontends]
+        return pinned
 
     def seconds(self, samples: np.ndarray) -> np.ndarray:
         """Sample positions in the stretch -> seconds of the clip."""

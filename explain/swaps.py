@@ -15,7 +15,8 @@ from detectors.audio import RATE, Facts, Waveform, speech_spans
 from training.fakes import FAKERS
 from training.fakes.swap import band_swap, slipped, swap
 
-SEEN, UNSEEN = ("griffin-lim", "world"), ("lpc", "sinusoidal")  # by the copies in training/configs
+# by the copies in training/configs; "smoothed", which keeps most of a recording, is left out
+SEEN, UNSEEN = ("griffin-lim", "world"), ("lpc", "sinusoidal")
 CELL_S, CELL_HZ = 0.01, 125.0  # of the grids on which truth and relevance are compared
 SECONDS = (0.5, 1.5)
 LARGEST_SHARE = 0.6  # of the clip
