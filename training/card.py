@@ -38,8 +38,8 @@ def card(config: Config, recipe: TrainConfig, corpus: dict[str, Any]) -> str:
         "A research corpus of real and synthetic speech collected from the demonstration pages of",
         "published systems, with train, dev and test disjoint in speakers, systems and sources.",
         "The audio stays with its owners under their licences and is not part of this project;",
-        "only weights and figures are. Copies of train's bona fide clips by WORLD and Griffin-Lim",
-        "joined as further spoofs where the recipe names them.",
+        "only weights and figures are. Copies of train's bona fide clips, by the fakers that the",
+        "recipe names, joined as further spoofs.",
         "",
         f"{corpus['clips']} clips to learn from, {corpus['held']} to select and calibrate on; "
         f"corpus SHA-256 {corpus['corpus_hash'][:16]}.",

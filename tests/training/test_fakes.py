@@ -28,7 +28,9 @@ def test_a_copy_says_the_same_in_other_samples(name):
     copy = FAKERS[name](x, np.random.default_rng(0))
     assert copy.shape == x.shape and copy.dtype == np.float32 and np.isfinite(copy).all()
     assert np.corrcoef(envelope(x), envelope(copy))[0, 1] > 0.8
-    assert np.sqrt(np.mean((copy - x) ** 2)) > 0.2 * np.sqrt(np.mean(x**2))
+    # by differences: the first harmonics, which "smoothed" leaves alone, would drown the others
+    changed, whole = np.diff(copy - x), np.diff(x)
+    assert np.sqrt(np.mean(changed**2)) > 0.2 * np.sqrt(np.mean(whole**2))
     assert np.array_equal(copy, FAKERS[name](x, np.random.default_rng(0)))
 
 

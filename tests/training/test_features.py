@@ -160,7 +160,6 @@ def test_a_detector_of_cached_features_trains_and_hears_sound(pool, material, tm
     ("change", "sentence"),
     [
         ({"cache_variants": 0}, "is trained on cached features"),
-        ({"swaps": 0.1}, "goes without swaps"),
         ({"architecture": "aasist", "frontend": "raw", "options": {}}, "front-end with frames"),
     ],
 )
