@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from ..prosody import CHANNELS, GROUPS, MASKS
 from .cnn import AttentivePool
 
-SPECTRAL = ("mfcc", "mel", "lfcc")
-
 
 class ProsodyNet(nn.Module):
     """Standardise, embed each feature group by its own network, join the embeddings, one logit.
@@ -27,13 +25,12 @@ class ProsodyNet(nn.Module):
 
     def __init__(
         self,
-        width: int = 32,
+        width: int = 24,
         embedding: int = 16,
         hidden: int = 64,
         dropout: float = 0.3,
         drop_groups: float = 0.15,
         noise: float = 0.1,
-        centre: bool = True,
     ) -> None:
         super().__init__()
         self.drop_groups, self.noise = drop_groups, noise
@@ -41,7 +38,6 @@ class ProsodyNet(nn.Module):
         self.register_buffer("std", torch.ones(len(CHANNELS)))
         always = torch.tensor([mask == i for i, mask in enumerate(MASKS)])
         self.register_buffer("always", always[:, None], persistent=False)
-        self.centre = [GROUPS[g] for g in SPECTRAL] if centre else []
         self.groups = nn.ModuleList(
             _embedder(at.stop - at.start, width, embedding, dropout) for at in GROUPS.values()
         )
@@ -87,8 +83,6 @@ class ProsodyNet(nn.Module):
         """Zero at the mean and where the mask says that there is no value."""
         known = torch.where(self.always, 1.0, features[:, MASKS])
         x = known * (features - self.mean[:, None]) / self.std[:, None]
-        for at in self.centre:
-            x[:, at] -= x[:, at].mean(dim=-1, keepdim=True)
         if self.training:
             x = x + self.noise * torch.randn_like(x)
             kept = torch.rand(len(x), len(GROUPS), device=x.device) >= self.drop_groups
