@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from detectors import DetectorError
+from detectors import DetectorError, bundled
 from detectors.runtime import output, run, whole
 from detectors.store import RegistryError
 
@@ -100,8 +100,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     from .evaluate import evaluate, markdown
     from .published import baseline
 
+    models = options.models or bundled()
     result = evaluate(
-        options.manifest, options.split, options.models, options.seed, options.scores, baseline()
+        options.manifest, options.split, models, options.seed, options.scores, baseline()
     )
     if options.json:
         with whole(options.json) as scratch:

@@ -59,19 +59,19 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score every clip of a split (or of the whole manifest) with every detector, and measure.
 
-    models: names that detectors.load takes; all bundled ones when neither models nor extra are
-    given. extra: more detectors under names of their own. scores_out: CSV of id, label, model, llr.
-    Returns {split, seed, clips, corpus_hash, models: {name: `measure` and version, failed},
-    shortcuts}, ready for JSON. Clips without speech, or of a fraction of a second, are scored like
-    all others; one that cannot be decoded counts as failed, and its llr is left empty.
-    Raises ManifestError, DetectorError, RegistryError or EvaluationError.
+    models: names that detectors.load takes. extra: more detectors under names of their own.
+    scores_out: CSV of id, label, model, llr. Returns {split, seed, clips, corpus_hash, models:
+    {name: `measure` and version, failed}, shortcuts}, ready for JSON. Clips without speech, or of a
+    fraction of a second, are scored like all others; one that cannot be decoded counts as failed,
+    and its llr is left empty. Raises ManifestError, DetectorError, RegistryError or
+    EvaluationError.
     """
     clips = read_manifest(manifest, split)
     if len({clip.label for clip in clips}) < 2:
         raise EvaluationError(
             f"All clips of {manifest} are {clips[0].label}; both labels are needed."
         )
-    names = list(dict.fromkeys(models if models or extra else bundled()))
+    names = list(dict.fromkeys(models))
     opened: dict[str, tuple[Detector, str | None]] = {n: (load(n), _version(n)) for n in names}
     opened |= {name: (detector, None) for name, detector in extra}
     llr, cues = score_all(clips, {name: detector for name, (detector, _) in opened.items()})

@@ -109,6 +109,25 @@ def test_evaluation_prints_tables_writes_json_and_goes_into_the_card(place, caps
     assert "| test |" in card and "## Limits" in card and "## Recipe" in card
 
 
+def test_evaluation_takes_the_bundled_ones_beside_the_baseline(place, capsys, monkeypatch):
+    folder = str(place / "runs/small/detector")
+    monkeypatch.setattr("training.__main__.bundled", lambda: [folder])
+    monkeypatch.setattr("training.published.baseline", lambda: [("theirs", load(folder))])
+    manifest = place / "corpus/manifest.csv"
+    code, _, _ = run(
+        capsys, "evaluate", "--manifest", manifest, "--split", "test", "--json", "both.json"
+    )
+    assert code == 0
+    assert set(json.loads((place / "both.json").read_text())["models"]) == {folder, "theirs"}
+
+
+def test_an_output_without_a_folder_is_refused_before_anything_is_scored(place, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", "--manifest", "nowhere.csv", "--json", "no/such/folder/out.json"])
+    assert stopped.value.code == 2
+    assert "there is no folder no/such/folder" in capsys.readouterr().err
+
+
 def test_register_promote_and_list(place, capsys):
     assert run(capsys, "register", "runs/small", "--name", "small") == (0, "small version 1\n", "")
     assert run(capsys, "promote", "small", 1)[0] == 0
