@@ -15,16 +15,19 @@ from torch import Tensor
 
 from detectors.audio import RATE, Waveform
 from detectors.detector import Detector
+from detectors.models.fusion import Fusion
 
 from .explanation import ExplainError, Explanation
-from .stretch import Stretch, decisive
+from .stretch import Stretch, decisive, members
 
 BIN = RATE // 100  # the map is drawn in steps of 10 ms
+COMMON = np.linspace(0, RATE / 2, 65)  # edges in Hz on which a fusion's maps are added
 
 
 def refusal(detector: Detector) -> str | None:
     """Why there is no map to look at, or None if there is one of bands by time."""
-    if hasattr(detector.net, "gradcam_layer") and hz_edges(detector) is not None:
+    parts = members(detector) if isinstance(detector.net, Fusion) else [detector]
+    if all(hasattr(part.net, "gradcam_layer") and hz_edges(part) is not None for part in parts):
         return None
     return "its network has no convolutional map of bands by time"
 
@@ -35,15 +38,42 @@ def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = Non
     A cell is the channel sum of activation times its channel's mean gradient, so the map adds up
     to about the logit where the head is near linear; no completeness is promised (residual and
     empty are NaN). The coarse map is interpolated to the front-end's bands. A repeated short clip
-    gets the sum over its repeats. Raises ExplainError for a detector without such a map.
+    gets the sum over its repeats. A fusion's map is its members' in bands of 125 Hz, weighed as
+    their logits are. Raises ExplainError for a detector without such a map.
     """
     reason = refusal(detector)
     if reason:
         raise ExplainError(f"Grad-CAM does not explain {detector.config.name}: {reason}.")
     stretch = decisive(detector, wave, start_s)
-    filled = stretch.fill(stretch.samples[None])
+    if isinstance(detector.net, Fusion):
+        values, logit = np.zeros(()), float(detector.net.bias)
+        for weight, member in zip(detector.net.weight.tolist(), members(detector), strict=True):
+            own, one = _map(member, stretch)
+            values = values + weight * _spread(np.array(hz_edges(member))) @ own
+            logit += weight * one
+        freqs, forwards = COMMON, len(detector.net.nets)
+    else:
+        values, logit = _map(detector, stretch)
+        freqs, forwards = np.asarray(hz_edges(detector), dtype=np.float64), 1
+    values, edges = own_time(values, stretch)
+    return Explanation(
+        method="gradcam",
+        detector=detector.config.name,
+        values=values,
+        times=stretch.seconds(edges),
+        freqs=freqs,
+        full=logit,
+        empty=math.nan,
+        residual=math.nan,
+        forwards=forwards,
+        notes=stretch.notes,
+    )
+
+
+def _map(detector: Detector, stretch: Stretch) -> tuple[np.ndarray, float]:
+    """One network's map (bands, steps of the window), and its logit."""
     with torch.no_grad():
-        picture = detector.frontend(filled)
+        picture = detector.frontend(stretch.fill(stretch.samples[None]))
     logits = []
 
     def net(picture: Tensor) -> Tensor:
@@ -52,19 +82,13 @@ def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = Non
 
     picture = picture.clone().requires_grad_()  # weights are frozen: gradients start here
     coarse = LayerGradCam(net, detector.net.gradcam_layer).attribute(picture)
-    values, edges = own_time(resize(coarse.detach(), detector, stretch), stretch)
-    return Explanation(
-        method="gradcam",
-        detector=detector.config.name,
-        values=values,
-        times=stretch.seconds(edges),
-        freqs=np.asarray(hz_edges(detector), dtype=np.float64),
-        full=float(logits[-1].detach()),
-        empty=math.nan,
-        residual=math.nan,
-        forwards=len(logits),
-        notes=stretch.notes,
-    )
+    return resize(coarse.detach(), detector, stretch), float(logits[-1].detach())
+
+
+def _spread(edges: np.ndarray) -> np.ndarray:
+    """(common bands, bands): the share of each band, between edges in Hz, in the common ones."""
+    top, bottom = np.minimum(COMMON[1:, None], edges[1:]), np.maximum(COMMON[:-1, None], edges[:-1])
+    return (top - bottom).clip(min=0) / np.diff(edges)
 
 
 def hz_edges(detector: Detector) -> list[float] | None:

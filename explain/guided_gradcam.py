@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from detectors.audio import Waveform
 from detectors.detector import Detector
+from detectors.models.fusion import Fusion
 
 from . import gradcam
 from .explanation import ExplainError, Explanation
@@ -41,6 +42,8 @@ class Opposite(nn.Module):
 
 def refusal(detector: Detector) -> str | None:
     """Why there is nothing to guide, or None."""
+    if isinstance(detector.net, Fusion):
+        return "it weighs several networks"
     if not any(isinstance(module, nn.ReLU) for module in detector.net.modules()):
         return "its network has no ReLU, by which gradients are guided"
     return gradcam.refusal(detector)

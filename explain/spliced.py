@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from detectors.detector import Config, Detector
+from detectors.detector import Detector
 from detectors.frontends import LogMel, LogSpec
 from detectors.models.aasist import AASIST, SINC_TAPS
 from detectors.models.cnn import CNN
@@ -29,7 +29,7 @@ from detectors.models.transformer import HOP, N_FFT, ConvTransformer
 from detectors.models.tssdnet import IncTSSDNet, ResTSSDNet
 
 from .players import Windows
-from .stretch import Stretch
+from .stretch import Stretch, members
 
 BATCH = 4  # passes at once
 HEAD_BATCH = 32
@@ -130,17 +130,10 @@ def splice(
 ) -> Splicer | SplicedSum:
     """The game of a detector's windows, prepared; see `Splicer` for the arguments."""
     pinned = stretch.pin(detector)
-    net = pinned.net
-    if not isinstance(net, Fusion):
+    if not isinstance(pinned.net, Fusion):
         return Splicer(pinned, stretch, players, behind, plays)
-    members = []
-    for part, frontend, spec in zip(
-        net.nets, net.frontends, detector.config.options["members"], strict=True
-    ):
-        member = Detector(Config(**spec, window=stretch.window), part)
-        member.frontend = frontend
-        members.append(Splicer(member, stretch, players, behind, plays))
-    return SplicedSum(net, members)
+    apart = [Splicer(member, stretch, players, behind, plays) for member in members(pinned)]
+    return SplicedSum(pinned.net, apart)
 
 
 class _Assembly:
