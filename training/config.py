@@ -33,7 +33,8 @@ class TrainConfig:
     """One detector's recipe. Lengths in seconds, `pairs` of bona fide and spoof an epoch.
 
     copies: fakers whose copies of train's bona fide clips join in as spoofs; made on first use and
-    kept in runs/copies. cache_variants:
+    kept in runs/copies. paired: share of the pairs that are a recording and a copy of it. swaps:
+    share of the drawn copies of which only a stretch is put into the recording. cache_variants:
     above 0, the front-end runs on whole clips ahead of training, on each as it is and on augmented
     copies, so many together; they are kept in runs/features, and batches are crops of them.
     members: the detectors that a fusion weighs. init: state dict to start from; pretrained: start
@@ -50,6 +51,8 @@ class TrainConfig:
     frontend_options: dict[str, Any] = Field(default_factory=dict)
     window: int = 64_600
     copies: tuple[str, ...] = ()
+    paired: float = 0.0
+    swaps: float = 0.0
     cache_variants: int = 0
     members: tuple[str, ...] = ()
     init: str | None = None

@@ -40,13 +40,18 @@ def decode_all(clips: Sequence[Clip]) -> list[np.ndarray]:
 
 
 def epoch_plan(
-    clips: Sequence[Clip], pairs: int, same_source: float, rng: random.Random
+    clips: Sequence[Clip],
+    pairs: int,
+    same_source: float,
+    rng: random.Random,
+    paired: float = 0.0,
 ) -> list[int]:
     """Indices of one epoch: `pairs` times a bona fide and a spoofed clip.
 
-    A share `same_source` of the pairs come from one source, so that the channel does not tell them
-    apart. Within a label, the root of a group's size decides how often it is drawn: bona fide
-    clips by speaker, spoofs by system.
+    A share `paired` of the pairs are a recording and a copy of it, which nothing but the copying
+    tells apart. Of the others a share `same_source` come from one source, so that the channel does
+    not tell them apart. Within a label, the root of a group's size decides how often it is drawn:
+    bona fide clips by speaker, spoofs by system.
     """
     bonafide = [i for i, c in enumerate(clips) if not c.is_spoof]
     spoof = [i for i, c in enumerate(clips) if c.is_spoof]
@@ -56,10 +61,16 @@ def epoch_plan(
         by_source[c.source][c.is_spoof].append(i)
     mixed = [both for name, both in sorted(by_source.items()) if name and both[0] and both[1]]
     sizes = [min(len(real), len(fake)) ** 0.5 for real, fake in mixed]
+    copies: dict[int, list[int]] = defaultdict(list)
+    for copy, original in originals(clips).items():
+        copies[original].append(copy)
     plan = []
     for _ in range(pairs):
         real, fake = bonafide, spoof
-        if mixed and rng.random() < same_source:
+        if paired and copies and rng.random() < paired:
+            one = rng.choices(list(copies), [weight[i] for i in copies])
+            real, fake = one, copies[one[0]]
+        elif mixed and rng.random() < same_source:
             real, fake = rng.choices(mixed, sizes)[0]
         plan += rng.choices(real, [weight[i] for i in real])
         plan += rng.choices(fake, [weight[i] for i in fake])
@@ -79,7 +90,8 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
     """Batches of augmented crops; batch i of epoch e is a function of (seed, e, i) alone.
 
     Each item is x (b, n) float32 and y (b,), 1 = spoof. All crops of a batch have one length,
-    drawn from `crop_s` seconds; clips too short for it are repeated.
+    drawn from `crop_s` seconds; clips too short for it are repeated. With the chance `swaps`, of a
+    copy that was drawn only a stretch of 0.5 to 1.5 s is put into the recording it was made of.
     """
 
     def __init__(
@@ -91,10 +103,12 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         crop_s: tuple[float, float],
         chances: Augment,
         seed: tuple[int, int],
+        swaps: float = 0.0,
         rate: float = RATE,
     ) -> None:
         self.audio, self.clips, self.plan, self.batch = audio, clips, plan, batch
-        self.crop_s, self.chances, self.seed = crop_s, chances, seed
+        self.crop_s, self.chances, self.seed, self.swaps = crop_s, chances, seed, swaps
+        self.original = originals(clips) if swaps else {}
         self.rate = rate
 
     def __len__(self) -> int:
@@ -109,8 +123,35 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(x), torch.from_numpy(y)
 
     def _crop(self, row: int, n: int, rng: np.random.Generator) -> np.ndarray:
-        x = augment(self.audio[row].astype(np.float32) / 32767, self.chances, rng)
+        x = self.audio[row].astype(np.float32) / 32767
+        if row in self.original and rng.random() < self.swaps:
+            x = self._swapped(x, self.audio[self.original[row]].astype(np.float32) / 32767, n, rng)
+        x = augment(x, self.chances, rng)
         if len(x) < n:
             return np.resize(x, n)
         start = rng.integers(0, len(x) - n + 1)
         return x[start : start + n]
+
+    def _swapped(
+        self, copy: np.ndarray, x: np.ndarray, n: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """n samples of the recording x with a stretch of its copy in them."""
+        from .fakes.swap import swap  # the fakers' libraries are an extra
+
+        first = rng.integers(0, max(1, len(x) - n + 1))
+        x, copy = x[first : first + n], np.resize(copy, len(x))[first : first + n]
+        seconds = len(x) / RATE
+        long = min(rng.uniform(0.5, 1.5), seconds)
+        start = rng.uniform(0, seconds - long)
+        return swap(x, copy, start, start + long)
+
+
+def originals(clips: Sequence[Clip]) -> dict[int, int]:
+    """Index of each copy (see `copies`) -> index of the recording that it was made of."""
+    by_name = {Path(c.id).name: i for i, c in enumerate(clips) if not c.is_spoof}
+    names = {
+        i: c.id.removesuffix(c.system.removeprefix("copy"))
+        for i, c in enumerate(clips)
+        if c.is_spoof
+    }
+    return {i: by_name[name] for i, name in names.items() if name in by_name}

@@ -55,11 +55,10 @@ class FeatureBatches(Batches):
     """Batches of features instead of audio: x is (b, ..., frames), each row from any copy."""
 
     def _crop(self, row: int, n: int, rng: np.random.Generator) -> np.ndarray:
-        x = self.audio[row][rng.integers(len(self.audio[row]))].astype(np.float32)
-        if x.shape[-1] < n:
-            return np.take(x, np.arange(n) % x.shape[-1], axis=-1)
-        start = rng.integers(0, x.shape[-1] - n + 1)
-        return x[..., start : start + n]
+        x = self.audio[row][rng.integers(len(self.audio[row]))]
+        start = rng.integers(0, max(x.shape[-1] - n, 0) + 1)
+        frames = (start + np.arange(n)) % x.shape[-1]  # what is too short is repeated
+        return x[..., frames].astype(np.float32)
 
 
 def _make(jobs: Sequence[Job], config: TrainConfig) -> None:

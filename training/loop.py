@@ -147,7 +147,7 @@ class Trainer:
     def _batches(self, first: int) -> Iterator[tuple[Tensor, Tensor]]:
         c = self.config
         rng = random.Random(f"{c.seed} {self.epoch}")
-        plan = epoch_plan(self.material.train, c.pairs, c.same_source, rng)
+        plan = epoch_plan(self.material.train, c.pairs, c.same_source, rng, c.paired)
         material: Sequence[Any] = self.features or self.material.train_audio
         batches = (FeatureBatches if self.features else Batches)(
             material,
@@ -157,6 +157,7 @@ class Trainer:
             c.crop_s,
             c.augment,
             (c.seed, self.epoch),
+            c.swaps,
             RATE / getattr(self.frontend, "hop", 1) if self.features else RATE,
         )
         rest = Subset(batches, range(first, len(batches)))

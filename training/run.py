@@ -90,8 +90,8 @@ def check(config: TrainConfig) -> None:
         detector = Detector(detector_config(config))
     except ValueError as error:
         raise ConfigError(f"The detector '{config.name}' cannot be built: {error}") from error
-    if config.cache_variants and not hasattr(detector.frontend, "hop"):
-        raise ConfigError("cache_variants needs a front-end with frames.")
+    if config.cache_variants and (config.swaps or not hasattr(detector.frontend, "hop")):
+        raise ConfigError("cache_variants needs a front-end with frames, and goes without swaps.")
     if hasattr(detector.net, "standardise_on") and not config.cache_variants:
         raise ConfigError(f"'{config.architecture}' is trained on cached features: cache_variants.")
     if config.pretrained:

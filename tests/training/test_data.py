@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from voice import voice
 
 from training import augment as augmentations
 from training.augment import CODECS, Augment, augment, through
-from training.data import Batches, epoch_plan
+from training.data import Batches, epoch_plan, originals
 from training.manifest import Clip
 
 EVERYTHING = Augment(*[1.0] * 8)
@@ -91,3 +92,45 @@ def test_batches_are_a_function_of_seed_epoch_and_place():
     assert x.equal(again)
     assert x.shape != other.shape or not x.equal(other)
     assert len(batches(0)) == 8
+
+
+def test_a_swapped_copy_is_its_original_but_for_one_stretch():
+    x = (3000 * voice(2.0)).astype(np.int16)
+    copy = np.roll(x, 4000)
+    clips = [
+        Clip(
+            id=name, path=Path(name), label=label, split="train", system=system, family="",
+            speaker="s", source="", language="en", codec="",
+        )
+        for name, label, system in (
+            ("a/one", "bonafide", "bonafide"), ("one-world", "spoof", "copy-world")
+        )
+    ]  # fmt: skip
+    assert originals(clips) == {1: 0}
+    off = Augment(*[0.0] * 8)
+    batches = Batches([x, copy], clips, [0, 1], 2, (2.0, 2.0), off, (0, 0), swaps=1.0)
+    for seed in range(5):
+        batches.seed = (seed, 0)
+        rows, labels = batches[0]
+        changed = np.flatnonzero(np.abs(rows[0] - rows[1]).numpy() > 1e-6)
+        assert labels.tolist() == [0, 1]
+        assert 0.3 * 16_000 < changed[-1] - changed[0] <= 1.5 * 16_000
+
+
+def test_a_pair_can_be_a_recording_and_a_copy_of_it():
+    def clip(name: str, label: str, system: str, source: str) -> Clip:
+        return Clip(
+            id=name, path=Path(name), label=label, split="train", system=system, family="",
+            speaker=name, source=source, language="en", codec="",
+        )  # fmt: skip
+
+    clips = [clip(f"r{i}", "bonafide", "bonafide", f"s{i}") for i in range(4)]
+    clips += [clip(f"r{i}-world", "spoof", "copy-world", f"s{i}") for i in range(3)]
+    clips += [clip("x", "spoof", "vits", "s9")]
+    plan = epoch_plan(clips, 50, 0.5, random.Random(0), paired=1.0)
+    assert all(
+        originals(clips)[fake] == real for real, fake in zip(plan[::2], plan[1::2], strict=True)
+    )
+    assert set(plan[::2]) == {0, 1, 2}
+    some = epoch_plan(clips, 200, 0.0, random.Random(0), paired=0.3)
+    assert 7 in some and 3 in some

@@ -74,6 +74,7 @@ def small(config: TrainConfig, place: Path) -> TrainConfig:
         window=window,
         crop_s=(window / 16_000, window / 16_000),
         copies=(),
+        swaps=0.0,
         init=None,
         cache_variants=min(config.cache_variants, 1),
         epochs=1,

@@ -130,7 +130,7 @@ def test_crops_are_frames_of_either_copy(material):
     long, short = np.arange(200.0), -np.arange(50.0)
     x = [[long[None], short[None]]] * len(material.train)
     batches = FeatureBatches(
-        x, material.train, [0, 1] * 40, 20, (0.8, 0.8), Augment(), (0, 0), 100.0
+        x, material.train, [0, 1] * 40, 20, (0.8, 0.8), Augment(), (0, 0), 0.0, 100.0
     )
     rows = torch.cat([batches[i][0] for i in range(4)])[:, 0].numpy()
     assert rows.shape == (80, 80)
@@ -160,6 +160,7 @@ def test_a_detector_of_cached_features_trains_and_hears_sound(pool, material, tm
     ("change", "sentence"),
     [
         ({"cache_variants": 0}, "is trained on cached features"),
+        ({"swaps": 0.1}, "goes without swaps"),
         ({"architecture": "aasist", "frontend": "raw", "options": {}}, "front-end with frames"),
     ],
 )
