@@ -69,7 +69,7 @@ def test_explanation_is_of_the_detector_that_was_asked_for():
 def test_long_recording_is_explained_where_evidence_for_fake_is_strongest():
     quiet, loud = voice(3.0, 1), voice(1.0, 2)
     clip = np.concatenate([0.1 * quiet, loud])
-    *_, last = analyse(flac(clip), [entry("cnn", 500.0)])
+    *_, last = analyse(flac(clip), [entry("toy", 500.0)])
     assert last.seconds.times[0] == pytest.approx(3.0) and last.bands.times[0] >= 3.0
 
 
