@@ -17,7 +17,6 @@ import torch
 from captum._utils.models.model import Model
 from captum.attr import Lime
 from captum.attr._core.lime import get_exp_kernel_similarity_function
-from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from detectors.audio import Waveform
@@ -37,6 +36,8 @@ class Surrogate(Model):
     """Ridge regression as captum asks for it; keeps the R2 of its fit."""
 
     def __init__(self) -> None:
+        from sklearn.linear_model import Ridge  # the import takes seconds
+
         self.ridge, self.r2 = Ridge(alpha=SHRINK), math.nan
 
     def fit(self, train_data: Any, **_: object) -> None:
