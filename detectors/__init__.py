@@ -22,6 +22,7 @@ __all__ = [
     "Waveform",
     "Window",
     "bundled",
+    "bundled_config",
     "load",
     "read",
 ]
@@ -30,6 +31,11 @@ __all__ = [
 def bundled() -> list[str]:
     """Names of the detectors that come with the program."""
     return sorted(p.parent.name for p in BUNDLED.glob("*/config.json"))
+
+
+def bundled_config(name: str) -> Config:
+    """Config of a bundled detector, whose weights stay where they are."""
+    return Config.from_json((BUNDLED / name / "config.json").read_text())
 
 
 def load(name: str | Path) -> Detector:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import AudioError, Detector, DetectorError, bundled, load, read
+from . import AudioError, Detector, DetectorError, bundled, bundled_config, load, read
 from .catalog import CATALOG
 from .importer import FAMILIES, import_checkpoint
 from .runtime import run
@@ -118,7 +118,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 def _list(options: argparse.Namespace) -> int:
     for name in bundled():
-        config = load(name).config
+        config = bundled_config(name)
         rates = [f"{split} EER {figures['eer']:.1%}" for split, figures in config.figures.items()]
         print(f"{name:12} {config.architecture:10} {'  '.join(rates)}")
     print(f"architectures: {', '.join(CATALOG)}")
@@ -138,6 +138,8 @@ def _import(options: argparse.Namespace) -> int:
 
         labels = options.fake_label, options.real_label
         detector = import_hub(str(checkpoint), options.name, *labels)
+    elif options.fake_label or options.real_label:
+        raise DetectorError("--fake-label and --real-label are of --as hub alone.")
     else:
         detector = import_checkpoint(checkpoint, options.architecture, options.name)
     if options.manifest:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from detectors import AudioError, DetectorError, bundled, load, read
+from detectors import AudioError, DetectorError, bundled, bundled_config, load, read
 from detectors.detector import Detector
 from detectors.runtime import output, run, whole
 
@@ -184,7 +184,7 @@ def _best() -> Detector:
     names = bundled()
     if not names:
         raise DetectorError("No detector is bundled here; name one with --detector.")
-    return min((load(name) for name in names), key=lambda d: d.config.rank)
+    return load(min(names, key=lambda name: bundled_config(name).rank))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -160,3 +160,9 @@ def test_a_folder_with_labels_out_of_range_is_refused(folder, tmp_path):
     detector.save(tmp_path / "out")
     with pytest.raises(DetectorError, match="classes"):
         Detector.open(tmp_path / "out")
+
+
+def test_labels_are_refused_for_what_has_none(capsys, tmp_path):
+    code = main(["import", "--as", "aasist", str(tmp_path / "a.pth"), "--name", "a",
+                 "--fake-label", "fake"])  # fmt: skip
+    assert code == 2 and "--as hub alone" in capsys.readouterr().err
