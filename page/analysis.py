@@ -84,19 +84,18 @@ def ranked(entries: Sequence[tuple[Version, Detector]]) -> list[tuple[Version, D
 
 
 def analyse(
-    source: str | Path | bytes, entries: Sequence[tuple[Version, Detector]], explained: str = ""
+    source: str | Path | bytes, entries: Sequence[tuple[Version, Detector]]
 ) -> Iterator[Report]:
-    """Yield a Report before each step and one at the end: read, score with all, explain one.
+    """Yield a Report before each step and one at the end: read, score with all, explain the best.
 
-    The verdict is there with the first opinion, before any explanation. explained: the name of the
-    detector to explain (default: see `to_explain`).
+    The verdict is there with the first opinion, before any explanation.
     """
     report = Report()
     for report in judge(source, entries):
         if report.step:
             yield report
     if report.wave is not None and report.opinions:
-        yield from explained_by(report, report.wave, to_explain(report.opinions, explained))
+        yield from explained_by(report, report.wave, report.opinions[0].name)
     else:
         yield report
 
@@ -128,12 +127,6 @@ def judge(
             notice = f"{version.name} gave no usable number for this recording and was left out."
             report = replace(report, notices=(*report.notices, notice))
     yield replace(report, step="", share=1.0)
-
-
-def to_explain(opinions: Sequence[Opinion], wanted: str = "") -> str:
-    """Name of the detector to explain: the wanted one if it has an opinion, or else the best."""
-    names = [opinion.name for opinion in opinions]
-    return wanted if wanted in names else names[0]
 
 
 def explained_by(report: Report, wave: Waveform, name: str) -> Iterator[Report]:
