@@ -113,6 +113,7 @@ def evidence(
     stretch = sound.stretch
     x = stretch.samples
     values, times, freqs = _grid(explanation, stretch)
+    detector = sound.detector  # a mask does not change how it hears what remains
     llr = _llr(detector, stretch, x[None])[0]
     calibration = detector.config.calibration
     side = 1 if llr > calibration.threshold else -1
@@ -154,7 +155,7 @@ def evidence(
 
 
 def _llr(detector: Detector, stretch: Stretch, x: Tensor) -> list[float]:
-    """Levelled versions of the stretch (k, n) -> k LLRs; a mask does not change what remains."""
+    """Levelled versions of the stretch (k, n) -> k LLRs."""
     calibration = detector.config.calibration
     with torch.inference_mode():
         logits = detector.logits(stretch.fill(x), levelled=True).double()
