@@ -1,10 +1,11 @@
 """Methods of explanation as the page offers them: their names, and how often each is right.
 
-    python -m explain evaluate --manifest corpus.csv --split test --json runs/test.json
-    cp runs/test.json page/hit_rates.json
+    python -m explain evaluate --manifest corpus.csv --split test --json page/hit_rates/test.json
 
-`hit_rates.json` is part of the repository. Without it nothing has been measured, and the page says
-so. What was measured and did no better than a map that knows nothing is not offered.
+`hit_rates/` is part of the repository: a file for each such run, and where two measured the same
+method on the same detector, the later name counts. What is in none of them has not been measured,
+and the page says so. What was measured and did no better than a map that knows nothing is not
+offered.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from detectors import Detector
 from explain import methods, refusal
 from explain.trivial import TRIVIAL
 
-HIT_RATES = Path(__file__).with_name("hit_rates.json")
+HIT_RATES = Path(__file__).with_name("hit_rates")
 BY_BAND = ("shapley-bands",)  # measured on exchanged bands; all others on exchanged seconds
 NAMES = {
     "shapley-time": "Shapley values by time",
@@ -43,8 +44,12 @@ Rates = Mapping[str, Any]
 
 @cache
 def hit_rates() -> Rates:
-    """{method: {detector: figures}} as `python -m explain evaluate` wrote it, or {}."""
-    return json.loads(HIT_RATES.read_text())["methods"] if HIT_RATES.is_file() else {}
+    """{method: {detector: figures}} of all runs of `python -m explain evaluate` in `hit_rates/`."""
+    rates: dict[str, dict[str, Any]] = {}
+    for path in sorted(HIT_RATES.glob("*.json")):
+        for method, by_detector in json.loads(path.read_text())["methods"].items():
+            rates.setdefault(method, {}).update(by_detector)
+    return rates
 
 
 def named(method: str) -> str:

@@ -3,10 +3,10 @@
 import re
 import threading
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from reading import text
 from toys import RATE, Tone, toy, waveform, with_tone
 from voice import voice
 
@@ -19,14 +19,6 @@ from page.closer import Look, Stopped, audited, heard, look, watched
 
 CLIP = waveform(with_tone(0.3, 0.6))
 ADDRESSES = dict.fromkeys(closer_cards.TAKES, "file?a=1&b=2")
-
-
-def text(html: str) -> str:
-    pieces: list[str] = []
-    parser = HTMLParser()
-    parser.handle_data = pieces.append
-    parser.feed(html)
-    return re.sub(r"\s+", " ", " ".join(pieces))
 
 
 def report(clip=CLIP, **changes) -> Report:

@@ -2,11 +2,11 @@
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import torch
+from reading import text
 from toys import Pooled, Tone, toy, waveform, with_tone
 
 from detectors import AudioError
@@ -19,15 +19,6 @@ from page.panels import EMPTY, nothing, panels
 
 CALIBRATION = Calibration(scale=2.0, threshold=0.1, abstain=(-0.5, 0.6))
 FIGURES = {"dev": {"eer": 0.2}, "test": {"eer": 0.14, "eer_ci": [0.11, 0.17]}}
-
-
-def text(html: str) -> str:
-    """What a person reads, in one line."""
-    pieces: list[str] = []
-    parser = HTMLParser()
-    parser.handle_data = pieces.append
-    parser.feed(html)
-    return re.sub(r"\s+", " ", " ".join(pieces))
 
 
 def report(llr=3.0, others=(), seconds=1.0, **changes) -> Report:
