@@ -61,6 +61,12 @@ class Waveform:
     facts: Facts
 
 
+def bare(samples: np.ndarray) -> Waveform:
+    """Samples (n,) float32 at 16 kHz as a recording of which nothing else is known."""
+    peak = float(np.abs(samples).max(initial=0.0))
+    return Waveform(samples, Facts(len(samples) / RATE, RATE, 1, "", "", peak, 0.0, 0.0, 0.0, ()))
+
+
 def read(
     source: str | Path | bytes | tuple[int, np.ndarray], *, max_seconds: float | None = None
 ) -> Waveform:

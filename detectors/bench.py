@@ -10,23 +10,20 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from . import bundled, load
-from .audio import RATE, Facts, Waveform
+from .audio import RATE, bare
 from .catalog import CATALOG
 from .detector import Config, Detector, DetectorError
-from .runtime import prepare
+from .runtime import peak_mb, prepare
 
 ROUNDS = 5
 ROWS = 16
@@ -46,7 +43,7 @@ def bench(models: Sequence[str]) -> dict[str, Any]:
     threads = torch.get_num_threads()
     rows = {name: _row(name, detector, threads) for name, detector in detectors.items()}
     totals = {f"clip_{s}s": _clip(list(detectors.values()), s) for s in (4, 60)}
-    return {"threads": threads, "models": rows, **totals, "peak_mb": _peak_mb()}
+    return {"threads": threads, "models": rows, **totals, "peak_mb": round(peak_mb())}
 
 
 def table(result: dict[str, Any]) -> str:
@@ -118,7 +115,7 @@ def _detector(name: str, plain: bool) -> Detector:
 
 def _loaded_mb(name: str) -> int:
     _detector(name, False)
-    return _peak_mb()
+    return round(peak_mb())
 
 
 def _seconds_a_window(name: str, plain: bool, batch: int = 1) -> float:
@@ -133,7 +130,7 @@ def _sixteen_mb(name: str) -> int:
     with torch.inference_mode():
         for part in _windows(detector, ROWS).split(getattr(detector.net, "windows_at_once", ROWS)):
             detector.logits(part)
-    return _peak_mb()
+    return round(peak_mb())
 
 
 def _windows(detector: Detector, count: int) -> torch.Tensor:
@@ -141,8 +138,7 @@ def _windows(detector: Detector, count: int) -> torch.Tensor:
 
 
 def _clip(detectors: Sequence[Detector], seconds: int) -> float:
-    samples = _noise(seconds * RATE)
-    wave = Waveform(samples, Facts(seconds, RATE, 1, "none", "noise", 0.2, 0.0, 8000.0, 0.0, ()))
+    wave = bare(_noise(seconds * RATE))
     return _seconds(lambda: [detector.score(wave) for detector in detectors])
 
 
@@ -154,11 +150,3 @@ def _seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
-
-
-def _peak_mb() -> int:
-    """Largest resident memory of this process so far."""
-    if sys.platform == "linux":  # where getrusage counts the parent of a spawned process, too
-        (line,) = (x for x in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in x)
-        return round(int(line.split()[1]) / 1024)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)

@@ -51,6 +51,21 @@ def run(
         return 2
 
 
+def peak_mb() -> float:
+    """Highest resident memory of this process so far.
+
+    Linux counts what the parent held at the fork into ru_maxrss, hence its own figure there.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(fields["VmHWM"].split()[0]) / 1024
+    import resource  # Windows has none
+
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file, 64 hex digits."""
     with path.open("rb") as file:

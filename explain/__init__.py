@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import resource
 import time
 from collections.abc import Callable
 from typing import Any
 
 from detectors.audio import Waveform
 from detectors.detector import Detector
+from detectors.runtime import peak_mb
 
 from . import (
     deeplift,
@@ -130,5 +130,5 @@ def explain(
     return dataclasses.replace(
         explanation,
         seconds=time.perf_counter() - started,
-        peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        peak_mb=peak_mb(),
     )

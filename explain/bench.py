@@ -7,11 +7,9 @@ for each coalition: what an exact Shapley value costs without the fast path of `
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +18,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from detectors import load
-from detectors.audio import RATE, Facts, Waveform
+from detectors.audio import Waveform, bare
 from detectors.detector import Detector
-from detectors.runtime import prepare
+from detectors.runtime import peak_mb, prepare
 
 from . import explain, methods
 from .explanation import ExplainError, Explanation
@@ -104,7 +102,7 @@ def _measured(name: str, method: str, threads: int) -> dict[str, Any]:
     residual = explanation.residual
     return {
         "seconds": time.perf_counter() - started,
-        "peak_mb": _peak_mb(),
+        "peak_mb": peak_mb(),
         "residual": None if np.isnan(residual) else residual,
         "forwards": explanation.forwards,
         "values": explanation.values.tolist(),
@@ -136,17 +134,4 @@ def _naive(detector: Detector, wave: Waveform) -> Explanation:
 
 
 def _noise(n: int) -> Waveform:
-    samples = (0.05 * np.random.default_rng(0).standard_normal(n)).astype(np.float32)
-    return Waveform(samples, Facts(n / RATE, RATE, 1, "", "", 0.2, 0.0, 8000.0, 0.0, ()))
-
-
-def _peak_mb() -> float:
-    """Highest resident memory of this process.
-
-    Linux counts what the parent held at the fork into ru_maxrss, hence its own figure there.
-    """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(fields["VmHWM"].split()[0]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return bare((0.05 * np.random.default_rng(0).standard_normal(n)).astype(np.float32))

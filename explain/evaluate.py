@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from detectors.audio import Waveform
+from detectors.audio import Waveform, bare
 from detectors.detector import Detector
 from training.data import decode
 from training.manifest import Clip, corpus_hash
@@ -30,7 +30,7 @@ from . import METHODS, methods, scores
 from .explanation import ExplainError, Explanation
 from .planted import Additive, draw, found, planted
 from .probes import faithfulness, probe, scramble
-from .swaps import SEEN, UNSEEN, Swap, make_swaps, waveform
+from .swaps import SEEN, UNSEEN, Swap, make_swaps
 from .tables import figures, reaction
 from .trivial import TRIVIAL
 
@@ -118,7 +118,7 @@ class _Subject:
         fakers = [some[place % len(some)] for some in (SEEN, UNSEEN)]
         self._random = {}
         self.clip, self.swaps = clip.id, make_swaps(x, clip.id, fakers, seed)
-        self.before = self._llr(waveform(x)) if self.swaps else 0.0
+        self.before = self._llr(bare(x)) if self.swaps else 0.0
         self.after = [self._llr(swap.wave) for swap in self.swaps]
 
     def judge(self, method: str, probed: bool) -> Row:

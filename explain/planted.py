@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from detectors.audio import RATE, Facts, Waveform
+from detectors.audio import RATE, Waveform, bare
 from detectors.detector import Config, Detector
 
 from .explanation import Explanation
@@ -105,8 +105,7 @@ def draw(seed: int, pieces: int = 8, seconds: float = SECONDS) -> tuple[Plant, W
     start, end = window * n // pieces + CLEAR, (window + 1) * n // pieces - CLEAR
     width = RATE / 2 / pieces
     plant = Plant(start / RATE, end / RATE, band * width, (band + 1) * width)
-    facts = Facts(seconds, RATE, 1, "none", "noise", float(np.abs(clip).max()), 0.0, 8e3, 0.0, ())
-    return plant, Waveform(clip, facts)
+    return plant, bare(clip)
 
 
 def found(

@@ -12,21 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detectors.audio import RATE, Waveform
+from detectors.audio import RATE, Waveform, bare
 from detectors.detector import Detector
-from training.augment import through
 
+from .audit import mp3
 from .explanation import Explanation
 from .players import baseline, istft, stft, windows
 from .scores import curve_area, max_sensitivity, rank_correlation, relevance
 from .stretch import Stretch, decisive
-from .swaps import waveform
 
 Method = Callable[..., Explanation]
 
 STEPS = 10  # pieces of time, or bands, that deletion and insertion take away in turn
 FILLS = ("noise", "zeros")
-MP3_LEVEL = 0.25  # about 64 kbit/s
 NOISE_DB = 50.0  # below the clip: inaudible under speech
 GAIN_DB = 6.0
 BATCH = 4
@@ -52,12 +50,12 @@ def probe(
     quieter = x * np.float32(10 ** (-GAIN_DB / 20))
 
     def again(samples: np.ndarray) -> np.ndarray:
-        return method(detector, waveform(samples)).values
+        return method(detector, bare(samples)).values
 
     return {
         **faithfulness(detector, wave, axis, here),
         "seed_stability": _seeds(detector, method, wave, here),
-        "mp3_stability": _number(rank_correlation(here.values, again(_mp3(x)))),
+        "mp3_stability": _number(rank_correlation(here.values, again(mp3(x)))),
         "max_sensitivity": {
             "noise": _number(max_sensitivity(here.values, [again(x + h) for h in hidden])),
             "gain": _number(max_sensitivity(here.values, [again(quieter)])),
@@ -77,6 +75,7 @@ def faithfulness(
     either may be a cue of its own. Source: Petsiuk et al. 2018, "RISE", section 4.2.
     """
     stretch = decisive(detector, wave, 0.0)
+    pinned = stretch.pin(detector)
     end = len(stretch.samples) / RATE if axis == "time" else RATE / 2
     cells = np.random.default_rng(0).standard_normal(STEPS)
     if explanation is not None:
@@ -92,7 +91,7 @@ def faithfulness(
         behind = baseline(stretch.samples, fill, 0)
         for name, on in (("deletion", ~first), ("insertion", first)):
             masked = keep(stretch, behind, on)
-            areas[name][fill] = curve_area(_logits(detector, stretch.fill(masked)))
+            areas[name][fill] = curve_area(_logits(pinned, stretch.fill(masked)))
     return areas
 
 
@@ -134,11 +133,6 @@ def _seeds(detector: Detector, method: Method, wave: Waveform, here: Explanation
     if not {"seed", "options"} & parameters.keys():  # `options` are those of all time games
         return 1.0
     return _number(rank_correlation(here.values, method(detector, wave, seed=1).values))
-
-
-def _mp3(x: np.ndarray) -> np.ndarray:
-    peak = max(float(np.abs(x).max()), 1e-6)
-    return through(x / peak * 0.9, "mp3", MP3_LEVEL) * np.float32(peak / 0.9)
 
 
 def _number(value: float) -> float | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.audio import RATE, Facts, Waveform, speech_spans
+from detectors.audio import RATE, Waveform, bare, speech_spans
 from training.fakes import FAKERS
 from training.fakes.swap import band_swap, slipped, swap
 
@@ -65,19 +65,13 @@ def make_swaps(x: np.ndarray, name: str, fakers: Sequence[str], seed: int) -> li
         return []
     start, end = _stretch(len(x), spans, longest, rng)
     low = _band(x, rng)
-    swaps = [Swap("control", "", waveform(slipped(x, start, end)), start, end)]
+    swaps = [Swap("control", "", bare(slipped(x, start, end)), start, end)]
     for faker in fakers:
         copy = FAKERS[faker](x, rng)
-        swaps.append(Swap("time", faker, waveform(swap(x, copy, start, end)), start, end))
-        banded = waveform(band_swap(x, copy, low, low + BAND_HZ))
+        swaps.append(Swap("time", faker, bare(swap(x, copy, start, end)), start, end))
+        banded = bare(band_swap(x, copy, low, low + BAND_HZ))
         swaps.append(Swap("band", faker, banded, low, low + BAND_HZ))
     return swaps
-
-
-def waveform(x: np.ndarray) -> Waveform:
-    """Samples (n,) as a clip of which nothing else is known."""
-    peak = float(np.abs(x).max())
-    return Waveform(x, Facts(len(x) / RATE, RATE, 1, "", "", peak, 0.0, 0.0, 0.0, ()))
 
 
 def _stretch(

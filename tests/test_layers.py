@@ -24,7 +24,6 @@ MEASURING = {
     "explain/corpus.py",
     "explain/corpus_figure.py",
     "explain/evaluate.py",
-    "explain/probes.py",
     "explain/report.py",
     "explain/swaps.py",
     "explain/tables.py",

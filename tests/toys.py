@@ -84,3 +84,12 @@ def with_tone(
     t = np.arange(n) / RATE
     here = (t >= start_s) & (t < end_s)
     return hiss(n, seed) + (0.3 * np.sin(2 * np.pi * hz * t) * here).astype(np.float32)
+
+
+def centre_of_evidence(explanation) -> tuple[float, float]:
+    """Second and frequency at the mean of the positive evidence."""
+    weight = explanation.values.clip(min=0)
+    seconds = (explanation.times[:-1] + explanation.times[1:]) / 2
+    hz = (explanation.freqs[:-1] + explanation.freqs[1:]) / 2
+    total = weight.sum()
+    return float(weight.sum(0) @ seconds / total), float(weight.sum(1) @ hz / total)

@@ -62,7 +62,7 @@ def epoch_plan(
     mixed = [both for name, both in sorted(by_source.items()) if name and both[0] and both[1]]
     sizes = [min(len(real), len(fake)) ** 0.5 for real, fake in mixed]
     copies: dict[int, list[int]] = defaultdict(list)
-    for copy, original in originals(clips).items():
+    for copy, original in originals(clips).items() if paired else ():
         copies[original].append(copy)
     plan = []
     for _ in range(pairs):

@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from detectors import BUNDLED, AudioError, Detector, Facts, Waveform, bundled, load, read, registry
-from detectors.audio import RATE
+from detectors import BUNDLED, AudioError, Detector, Waveform, bundled, load, read, registry
+from detectors.audio import RATE, bare
 from detectors.runtime import whole
 
 from . import metrics
@@ -218,19 +218,7 @@ def _wave(path: Path) -> Waveform | None:
             return None
     if not len(samples) or not np.isfinite(samples).all():
         return None
-    facts = Facts(
-        seconds=len(samples) / RATE,
-        rate=RATE,
-        channels=1,
-        container="",
-        codec="",
-        peak=float(np.abs(samples).max()),
-        clipped=0.0,
-        bandwidth_hz=0.0,
-        speech_seconds=0.0,
-        notes=(),
-    )
-    return Waveform(samples, facts)
+    return bare(samples)
 
 
 def _version(name: str) -> str:

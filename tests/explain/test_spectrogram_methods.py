@@ -7,20 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from toys import WINDOW, Linear, Pooled, Tone, hiss, toy, waveform, with_tone
+from toys import WINDOW, Linear, Pooled, Tone, centre_of_evidence, hiss, toy, waveform, with_tone
 
 from detectors import Config, Detector
 from explain import ExplainError, explain, methods
 from explain.players import background, istft, stft
-
-
-def centre_of_evidence(explanation) -> tuple[float, float]:
-    """Second and frequency at the mean of the positive evidence."""
-    weight = explanation.values.clip(min=0)
-    seconds = (explanation.times[:-1] + explanation.times[1:]) / 2
-    hz = (explanation.freqs[:-1] + explanation.freqs[1:]) / 2
-    total = weight.sum()
-    return float(weight.sum(0) @ seconds / total), float(weight.sum(1) @ hz / total)
 
 
 def check_edges(explanation, start: float, end: float) -> None:
