@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .griffin_lim import griffin_lim
+from .hifigan import hifigan
 from .lpc import lpc
 from .sinusoidal import sinusoidal
 from .smoothed import smoothed
@@ -18,4 +19,5 @@ FAKERS: dict[str, Faker] = {
     "lpc": lpc,
     "sinusoidal": sinusoidal,
     "smoothed": smoothed,
+    "hifigan": hifigan,
 }
