@@ -9,6 +9,8 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from detectors.catalog import CATALOG
+
 from .augment import Augment
 
 STRICT = ConfigDict(extra="forbid")
@@ -32,22 +34,23 @@ class SpecAugment:
 class TrainConfig:
     """One detector's recipe. Lengths in seconds, `pairs` of bona fide and spoof an epoch.
 
-    copies: fakers whose copies of train's bona fide clips join in as spoofs; made on first use and
-    kept in runs/copies. paired: share of the pairs that are a recording and a copy of it. swaps:
-    share of the drawn copies of which only a stretch is put into the recording. cache_variants:
-    above 0, the front-end runs on whole clips ahead of training, on each as it is and on augmented
-    copies, so many together; they are kept in runs/features, and batches are crops of them.
-    members: the detectors that a fusion weighs. init: state dict to start from; pretrained: start
-    from ImageNet's weights; credit: whose weights these are, for the card. ema: decay of the
-    averaged weights, which are what is evaluated and saved. half: bfloat16 forward and backward
-    (weights stay float32).
+    frontend: that of the catalogue for the architecture unless it is named. copies: fakers whose
+    copies of train's bona fide clips join in as spoofs; made on first use and kept in runs/copies.
+    paired: share of the pairs that are a recording and a copy of it. swaps: share of the drawn
+    copies of which only a stretch is put into the recording. cache_variants: above 0, the front-
+    end runs on whole clips ahead of training, on each as it is and on augmented copies, so many
+    together; they are kept in runs/features, and batches are crops of them. members: the detectors
+    that a fusion weighs. init: state dict to start from; pretrained: start from ImageNet's
+    weights; credit: whose weights these are, for the card. ema: decay of the averaged weights,
+    which are what is evaluated and saved. half: bfloat16 forward and backward (weights stay
+    float32).
     """
 
     name: str
     architecture: str
     manifest: str
     options: dict[str, Any] = Field(default_factory=dict)
-    frontend: str = "log-mel"
+    frontend: str = ""
     frontend_options: dict[str, Any] = Field(default_factory=dict)
     window: int = 64_600
     copies: tuple[str, ...] = ()
@@ -75,6 +78,14 @@ class TrainConfig:
     save_every: int = 50
     augment: Augment = Augment()
     spec_augment: SpecAugment = SpecAugment(0, 0, 0, 0)
+
+    def __post_init__(self) -> None:
+        entry = CATALOG.get(self.architecture)
+        if entry and not self.frontend:
+            object.__setattr__(self, "frontend", entry.frontend)
+            object.__setattr__(
+                self, "frontend_options", {**entry.frontend_options, **self.frontend_options}
+            )
 
 
 def read_config(path: str | Path) -> TrainConfig:

@@ -7,7 +7,7 @@ from pathlib import Path
 import backbones
 import pytest
 
-from detectors.catalog import build, build_frontend
+from detectors.catalog import CATALOG, build, build_frontend
 from training.backbone import resolved
 from training.config import ConfigError, read_config
 from training.fuse import with_members
@@ -42,6 +42,17 @@ def test_a_wrong_config_is_refused_by_its_key(tmp_path, text, said):
     path.write_text(text)
     with pytest.raises(ConfigError, match=said):
         read_config(path)
+
+
+@pytest.mark.parametrize("architecture", sorted(CATALOG))
+def test_a_config_without_a_front_end_gets_the_catalogues(tmp_path, architecture):
+    path = tmp_path / "c.yaml"
+    path.write_text(f"name: a\narchitecture: {architecture}\nmanifest: m")
+    config, entry = read_config(path), CATALOG[architecture]
+    assert (config.frontend, config.frontend_options) == (entry.frontend, entry.frontend_options)
+    path.write_text(path.read_text() + "\nfrontend: log-spec\nfrontend_options: {bins: 40}")
+    assert read_config(path).frontend == "log-spec"
+    assert read_config(path).frontend_options == {"bins": 40}
 
 
 def test_a_missing_config_is_said():
