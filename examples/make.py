@@ -22,12 +22,13 @@ SWAPPED = (10.0, 14.0)  # seconds of the long example that are a copy
 
 
 def main(sounds: Path) -> None:
-    """Write the five examples beside this file."""
+    """Write the six examples beside this file."""
     english = prompt(sounds / "en_US_f_Allison" / "demo-moreinfo.g722", 6.5)
     french = prompt(sounds / "fr_CA_f_June" / "demo-echotest.g722", 6.5)
     long = prompt(sounds / "en_US_f_Allison" / "demo-congrats.g722", 24.0)
     save("english-real", english)
     save("english-vocoder-copy", copied("world", english))
+    save("english-neural-copy", copied("hifigan", english))
     save("french-real", french)
     save("french-vocoder-copy", copied("griffin-lim", french))
     save("english-4-seconds-copied", swap(long, copied("world", long), *SWAPPED))
