@@ -33,6 +33,7 @@ from .manifest import Clip
 from .metrics import auc, eer
 
 Report = Callable[[int, dict[str, float]], None]  # (epoch, values)
+JUDGED_AT_ONCE = 4  # windows: twice as long as most crops, they must not cost more than a batch
 
 
 @dataclass(frozen=True)
@@ -188,9 +189,9 @@ class Trainer:
             torch.inference_mode(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.half),
         ):
-            for i in range(0, len(self.material.held), 16):
+            for i in range(0, len(self.material.held), JUDGED_AT_ONCE):
                 with torch.autocast(self.device.type, enabled=False):
-                    features = self._held(slice(i, i + 16)).to(self.device)
+                    features = self._held(slice(i, i + JUDGED_AT_ONCE)).to(self.device)
                 logits.append(self.ema(features).float().cpu().numpy())
         scores = np.concatenate(logits)
         labels = [c.is_spoof for c in self.material.held]
