@@ -61,6 +61,7 @@ def test_shapley_values_are_the_members_weighed():
 
 def test_what_suits_one_network_alone_is_refused():
     assert "several networks" in refusal("guided-gradcam", fusion())
+    assert "cannot be traced" in refusal("deeplift", fusion())
     prosody = {"name": "p", "architecture": "prosody", "options": {}, "frontend": "prosody"}
     with_prosody = fusion([{**prosody, "frontend_options": {}}])
     assert "no gradient" in refusal("saliency", with_prosody)
