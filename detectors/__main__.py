@@ -70,7 +70,7 @@ def _score(options: argparse.Namespace) -> int:
 
 
 def _answer(file: str, detectors: dict[str, Detector], prior: float) -> dict[str, Any]:
-    """One file's verdict, from the detector with the lowest dev EER, and everybody's values."""
+    """One file's verdict, from the detector with the lowest Cllr on dev, and everybody's values."""
     answer: dict[str, Any] = {"file": file, "verdict": None, "p_fake": None, "llr": None}
     try:
         started = time.perf_counter()

@@ -75,12 +75,12 @@ class Report:
 
 
 def ranked(entries: Sequence[tuple[Version, Detector]]) -> list[tuple[Version, Detector]]:
-    """Detectors by dev EER, the best first; equal ones by name, unmeasured ones last.
+    """Detectors by Cllr on dev, the best first; equal ones by name, unmeasured ones last.
 
     The first one gives the page's verdict, the others are second opinions: its error rates were
     measured, while those of a vote would be anybody's guess.
     """
-    return sorted(entries, key=lambda entry: (entry[1].config.rank[0], entry[0].name))
+    return sorted(entries, key=lambda entry: (*entry[1].config.rank[:2], entry[0].name))
 
 
 def analyse(

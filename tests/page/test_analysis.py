@@ -37,6 +37,13 @@ def test_best_on_dev_comes_first_and_the_unmeasured_last():
     assert [version.name for version, _ in ranked(THREE)] == ["resnet", "cnn", "aasist"]
 
 
+def test_a_lower_cllr_counts_more_than_a_lower_eer():
+    low_eer, low_cllr = entry("cnn", 500.0, eer=0.1), entry("fusion", 500.0, eer=0.2)
+    low_eer[1].config.figures["dev"]["cllr"] = 0.7
+    low_cllr[1].config.figures["dev"]["cllr"] = 0.6
+    assert ranked([low_eer, low_cllr, *THREE])[:2] == [low_cllr, low_eer]
+
+
 def test_verdict_comes_before_the_other_detectors_and_before_explanations():
     reports = list(analyse(LONG, THREE))
     waiting = [(len(r.opinions), r.seconds is None, r.bands is None) for r in reports]
