@@ -116,7 +116,7 @@ def detectors_panel(report: Report, prior: float = 0.5) -> str:
     )
     main = report.opinions[0]
     foot = (
-        f"The verdict is {escape(main.name)}'s, the detector with the fewest errors on dev. "
+        f"The verdict is {escape(main.name)}'s, whose probabilities were best on dev (by Cllr). "
         "LLR: natural log of how much likelier this sound is if fake; above zero speaks for fake. "
         "EER: share of wrong calls where misses and false alarms are equally frequent, on clips "
         "used for tuning (dev) and on speakers and generators never heard (test)."
