@@ -67,7 +67,7 @@ def epoch_plan(
     plan = []
     for _ in range(pairs):
         real, fake = bonafide, spoof
-        if paired and copies and rng.random() < paired:
+        if copies and rng.random() < paired:
             one = rng.choices(list(copies), [weight[i] for i in copies])
             real, fake = one, copies[one[0]]
         elif mixed and rng.random() < same_source:
