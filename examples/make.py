@@ -3,8 +3,8 @@
 python examples/make.py FOLDER     # holds en_US_f_Allison/ and fr_CA_f_June/ as G.722
 
 The folder is /usr/share/asterisk/sounds where asterisk-core-sounds-en-g722 and
-asterisk-core-sounds-fr-g722 are installed; the neural copy needs the extra `vocoder`. NOTICE.md says
-whose voices these are.
+asterisk-core-sounds-fr-g722 are installed; the neural copy needs the extra `vocoder`.
+NOTICE.md says whose voices these are.
 """
 
 import sys

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from playwright.sync_api import Browser, Page, sync_playwright
+from stores import free_port
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -33,9 +33,7 @@ PATIENCE_MS = 180_000  # two busy cores may take minutes over what takes seconds
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Start the page with a registry and a log of its own in `folder`; yields its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     env = os.environ | {"PORT": str(port), "MLFLOW_TRACKING_URI": registry_uri(folder)}
     with (folder / "page.log").open("w") as log:
         process = subprocess.Popen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import socket
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -45,3 +46,9 @@ def make_detector(folder: Path, seed: int = 0, name: str = "cnn", **figures: flo
     detector = Detector(Config(name, "cnn", figures={"dev": dev} if dev else {}))
     detector.save(folder, f"# {name}\nAn untrained detector for tests.\n")
     return detector
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
