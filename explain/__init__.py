@@ -26,6 +26,7 @@ from . import (
     occlusion,
     shap_check,
     shapley_bands,
+    shapley_grids,
     shapley_groups,
     shapley_patches,
     shapley_time,
@@ -36,6 +37,7 @@ from .game import Progress, TimeOptions
 
 METHODS: dict[str, Callable[..., Explanation]] = {
     "shapley-time": shapley_time.attribute,
+    "shapley-grids": shapley_grids.attribute,
     "shapley-bands": shapley_bands.attribute,
     "shapley-patches": shapley_patches.attribute,
     "shapley-groups": shapley_groups.attribute,

@@ -144,9 +144,9 @@ class _Subject:
                 started = time.perf_counter()
                 explanation = attribute(self.detector, swap.wave)
                 seconds = time.perf_counter() - started
+                lacking = {a for a in ("time", "band") if not scores.has_axis(explanation, a)}
                 cells = scores.relevance(explanation, axis, swap.grid)
                 if cells is None:
-                    lacking.add(axis)
                     continue
                 row["seconds"].append(seconds)
                 if not math.isnan(explanation.residual):

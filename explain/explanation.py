@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 ARRAYS = ("values", "times", "freqs", "stderr")
 
@@ -75,8 +76,20 @@ def over_time(explanation: Explanation) -> tuple[np.ndarray, np.ndarray]:
         raise ExplainError(f"An explanation by {explanation.method} has no time axis.")
     if values.ndim == 1:
         return values, edges
-    centres = (edges[:-1] + edges[1:]) / 2
-    return np.histogram(centres, np.linspace(edges[0], edges[-1], 9), weights=values.sum(axis=0))
+    eighths = np.linspace(edges[0], edges[-1], 9)
+    return rebin(values.sum(axis=0), edges, eighths), eighths
+
+
+def rebin(values: ArrayLike, edges: ArrayLike, grid: ArrayLike) -> NDArray[np.float64]:
+    """Values (t,) between edges (t + 1,), spread evenly within each, summed into grid (n + 1,).
+
+    What lies on the grid keeps its sum; cells that the edges do not reach get 0.
+    """
+    values, edges = np.asarray(values, dtype=np.float64), np.asarray(edges, dtype=np.float64)
+    grid = np.asarray(grid, dtype=np.float64)
+    cells = np.diff(np.interp(grid, edges, np.append(0, np.cumsum(values))))
+    unit = max(float(np.abs(values).sum()), 1e-300)
+    return np.round(cells / unit, 12) * unit  # the cells of one value stay equal: ties are counted
 
 
 def decisive_seconds(explanation: Explanation, count: int = 3) -> list[tuple[float, float, float]]:

@@ -13,22 +13,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from .explanation import Explanation
+from .explanation import Explanation, rebin
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-def rebin(values: ArrayLike, edges: ArrayLike, grid: ArrayLike) -> Floats:
-    """Values (t,) between edges (t + 1,), spread evenly within each, summed into grid (n + 1,).
-
-    What lies on the grid keeps its sum; cells that the edges do not reach get 0.
-    """
-    values, edges = np.asarray(values, dtype=np.float64), np.asarray(edges, dtype=np.float64)
-    grid = np.asarray(grid, dtype=np.float64)
-    cells = np.diff(np.interp(grid, edges, np.append(0, np.cumsum(values))))
-    unit = max(float(np.abs(values).sum()), 1e-300)
-    return np.round(cells / unit, 12) * unit  # the cells of one value stay equal: ties are counted
+def has_axis(explanation: Explanation, axis: str) -> bool:
+    """Do its values go by "time", or by "band"?"""
+    edges = explanation.times if axis == "time" else explanation.freqs
+    size = explanation.values.shape[-1 if axis == "time" else 0]
+    return edges is not None and size == len(edges) - 1
 
 
 def relevance(explanation: Explanation, axis: str, grid: ArrayLike) -> Floats | None:
@@ -38,7 +33,7 @@ def relevance(explanation: Explanation, axis: str, grid: ArrayLike) -> Floats | 
     """
     edges = explanation.times if axis == "time" else explanation.freqs
     values = explanation.values
-    if edges is None or values.shape[-1 if axis == "time" else 0] != len(edges) - 1:
+    if edges is None or not has_axis(explanation, axis):
         return None
     if values.ndim == 2:
         values = values.sum(axis=0 if axis == "time" else 1)

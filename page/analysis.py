@@ -18,10 +18,11 @@ from detectors import AudioError, Config, Detector, Score, Waveform, read
 from detectors.registry import Version
 from explain import ExplainError, Explanation, explain
 
-from .methods import first_offered, hit_rates
+from .methods import best, hit_rates
 
 LONGEST_S = 600.0
-BY_TIME = ("shapley-time",)  # shown without being asked: the first that is valid and good enough
+# Shown without being asked: of each the one that was measured to be the best for the detector.
+BY_TIME = ("shapley-grids", "shapley-time", "gradcam", "lime-time", "occlusion")
 BY_BAND = ("gradcam", "integrated-gradients")
 
 
@@ -137,7 +138,7 @@ def explained_by(report: Report, wave: Waveform, name: str) -> Iterator[Report]:
     opinion = opinion_of(report, name)
     start_s = worst_start(opinion)
     by_time, by_band = (
-        first_offered(some, opinion.detector, name, hit_rates()) for some in (BY_TIME, BY_BAND)
+        best(some, opinion.detector, name, hit_rates()) for some in (BY_TIME, BY_BAND)
     )
     report = replace(report, wave=wave, explained=name, seconds=None, bands=None)
     try:

@@ -17,7 +17,8 @@ from explain.audit import Variant, audit
 from explain.evidence import Evidence, evidence
 from explain.game import Progress
 
-from .analysis import Report, opinion_of, worst_start
+from .analysis import BY_TIME, Report, opinion_of, worst_start
+from .methods import best, hit_rates
 
 T = TypeVar("T")
 EVERY_S = 0.3  # between two looks at the progress
@@ -103,7 +104,8 @@ def heard(report: Report, wave: Waveform, name: str, last: Look) -> Evidence:
     elif report.explained == name and report.seconds is not None:
         explanation = report.seconds
     else:
-        explanation = explain(opinion.detector, wave, "shapley-time", start_s=start_s)
+        method = best(BY_TIME, opinion.detector, name, hit_rates()) or BY_TIME[0]
+        explanation = explain(opinion.detector, wave, method, start_s=start_s)
     return evidence(opinion.detector, wave, explanation, start_s=start_s)
 
 

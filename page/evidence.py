@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from html import escape
 
@@ -18,6 +19,19 @@ PLAY = (
     '<span class="clock" data-clock></span><span class="hint">as the detectors heard it: mono, '
     "16 kHz; click below to listen there</span></div>"
 )
+
+HOW = {
+    "shapley-grids": "Exact Shapley values in LLR: cut into 4, 5, 6 and 7 stretches in turn, the "
+    "sound is heard in every combination of them, and what is left out becomes background noise; "
+    "shown is the mean.",
+    "shapley-time": "Exact Shapley values in LLR: {count} stretches, heard in every combination; "
+    "what is left out becomes background noise.",
+    "lime-time": "Weights, in LLR, of a linear model of what the detector says when stretches "
+    "become background noise at random (LIME).",
+    "occlusion": "How far the LLR falls when a stretch becomes background noise, one after the "
+    "other.",
+    "gradcam": "Grad-CAM in LLR, summed over frequency: where to listen, not a proof.",
+}
 
 
 def seconds_panel(report: Report) -> str:
@@ -43,14 +57,20 @@ def seconds_panel(report: Report) -> str:
         f"{_where(report)}</p>"
         f'<p class="chips">Strongest: {chips}</p>'
     )
-    foot = (
-        f"Exact Shapley values in LLR: {len(explanation.values)} stretches, heard in every "
-        "combination; what is left out becomes background noise. They add up to the step from "
-        f"noise alone to this answer, with a residual of {explanation.residual:.1g}. "
-        f"{escape(hit_sentence(explanation.method, report.explained, hit_rates()))}"
-    )
+    foot = f"{_how(explanation)} {hit_sentence(explanation.method, report.explained, hit_rates())}"
     picture = figures.waveform(report.wave, explanation)
-    return panel("Which seconds decided", text + PLAY + picture, foot)
+    return panel("Which seconds decided", text + PLAY + picture, escape(foot))
+
+
+def _how(explanation: Explanation) -> str:
+    """What the values are, by their method, and what they add up to."""
+    said = HOW[explanation.method].format(count=len(explanation.values))
+    if math.isfinite(explanation.residual):
+        said += (
+            " They add up to the step from noise alone to this answer, with a residual of "
+            f"{explanation.residual:.1g}."
+        )
+    return said
 
 
 def in_llr(opinion: Opinion, explanation: Explanation) -> Explanation:

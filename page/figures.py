@@ -20,6 +20,7 @@ from detectors import Score, Waveform
 from detectors.audio import RATE
 from detectors.detector import Calibration
 from explain import Explanation, decisive_seconds
+from explain.explanation import over_time
 from explain.heat import heat
 
 COLUMNS = 640  # points across a drawn waveform
@@ -59,12 +60,13 @@ def waveform(wave: Waveform, explanation: Explanation | None = None) -> str:
     if explanation is None or explanation.times is None:
         svg = _envelope(wave.samples, "wave")
         return _plot(_area(svg, start, end, "The recording's waveform.", 130), start, end)
-    start, end = float(explanation.times[0]), float(explanation.times[-1])
+    values, times = over_time(explanation)
+    start, end = float(times[0]), float(times[-1])
     samples = wave.samples[round(start * RATE) : round(end * RATE)]
-    edges = (explanation.times - start) / (end - start)
-    peak = float(np.abs(explanation.values).max()) or 1.0
+    edges = (times - start) / (end - start)
+    peak = float(np.abs(values).max()) or 1.0
     lights, bars, labels = [], [], []
-    for left, right, value in zip(edges[:-1], edges[1:], explanation.values, strict=True):
+    for left, right, value in zip(edges[:-1], edges[1:], values, strict=True):
         share = abs(value) / peak
         x, width = 1000 * left, 1000 * (right - left)
         if share >= HEARD:

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from detectors import Detector
-from explain import methods, refusal
+from explain import methods
 from explain.trivial import TRIVIAL
 
 HIT_RATES = Path(__file__).with_name("hit_rates")
 BY_BAND = ("shapley-bands",)  # measured on exchanged bands; all others on exchanged seconds
 NAMES = {
+    "shapley-grids": "Shapley values by time, several grids",
     "shapley-time": "Shapley values by time",
     "shapley-bands": "Shapley values by band",
     "shapley-patches": "Shapley values by time and band",
@@ -61,12 +62,15 @@ def offered(detector: Detector, name: str, rates: Rates) -> list[str]:
     return [method for method in methods(detector) if passed(method, name, rates)]
 
 
-def first_offered(wanted: Sequence[str], detector: Detector, name: str, rates: Rates) -> str | None:
-    """The first of the wanted methods that is valid, and not beaten by a trivial map."""
-    for method in wanted:
-        if refusal(method, detector) is None and passed(method, name, rates):
-            return method
-    return None
+def best(wanted: Sequence[str], detector: Detector, name: str, rates: Rates) -> str | None:
+    """Of the wanted methods that are offered, the one that localises planted edits best.
+
+    Areas are compared as they are printed, to two digits; of equals, and where nothing has been
+    measured, it is the first.
+    """
+    there = [method for method in wanted if method in offered(detector, name, rates)]
+    areas = {method: _measured(method, method, name, rates) for method in there}
+    return max(there, key=lambda m: round((areas[m] or {"auc": 0.0})["auc"], 2), default=None)
 
 
 def passed(method: str, name: str, rates: Rates) -> bool:

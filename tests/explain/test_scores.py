@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from explain import scores
-from explain.explanation import Explanation
+from explain.explanation import Explanation, rebin
 
 CELLS = np.array([3.0, -1.0, 2.0, 1.0])
 TRUTH = np.array([True, False, False, True])
@@ -90,15 +90,15 @@ def test_the_bootstrap_covers_the_mean_and_narrows_with_clips():
 @given(st.lists(st.floats(-9, 9), min_size=1, max_size=12), st.integers(1, 40))
 def test_rebinning_keeps_the_sum(values, cells):
     edges = np.linspace(0, 2, len(values) + 1)
-    spread = scores.rebin(values, edges, np.linspace(0, 2, cells + 1))
+    spread = rebin(values, edges, np.linspace(0, 2, cells + 1))
     assert spread.sum() == pytest.approx(sum(values), abs=1e-9)
 
 
 def test_rebinning_by_hand():
     # 4 over one second and 1 over a quarter; half-second cells, the last half empty
-    got = scores.rebin([4, 1], [0, 1, 1.25], [0, 0.5, 1.0, 1.5, 2.0])
+    got = rebin([4, 1], [0, 1, 1.25], [0, 0.5, 1.0, 1.5, 2.0])
     assert got == pytest.approx([2, 2, 1, 0])
-    tied = scores.rebin([0.3, 0.7], [0, 0.5, 1], np.linspace(0, 1, 101))
+    tied = rebin([0.3, 0.7], [0, 0.5, 1], np.linspace(0, 1, 101))
     assert len(set(tied)) == 2  # the cells of one value stay equal to the last bit
 
 

@@ -5,7 +5,7 @@ from toys import Tone, toy
 
 from explain import METHODS
 from explain.trivial import TRIVIAL
-from page.methods import NAMES, first_offered, hit_sentence, named, offered, passed
+from page.methods import NAMES, best, hit_sentence, named, offered, passed
 
 
 def figures(auc, pointing=0.8, kind="time_swap"):
@@ -37,10 +37,20 @@ def test_what_a_trivial_map_beats_is_not_offered():
     names = offered(toy(Tone(1000)), "cnn", measured)
     assert "shapley-time" in names and "occlusion" not in names
     assert "occlusion" in offered(toy(Tone(1000)), "resnet", measured)  # measured for cnn alone
-    assert first_offered(("occlusion", "shapley-time"), toy(Tone(1000)), "cnn", measured) == (
-        "shapley-time"
-    )
-    assert first_offered(("gradcam", "occlusion"), toy(Tone(1000)), "cnn", measured) is None
+    assert best(("gradcam", "occlusion"), toy(Tone(1000)), "cnn", measured) is None
+
+
+def test_the_one_that_was_measured_to_be_best_is_shown_first():
+    wanted = ("shapley-time", "lime-time", "occlusion")
+    detector = toy(Tone(1000))
+    assert best(wanted, detector, "cnn", {}) == "shapley-time"
+    measured = rates(shapley_time=0.8, lime_time=0.7, occlusion=0.82)
+    assert best(wanted, detector, "cnn", measured) == "occlusion"
+    assert best(wanted, detector, "resnet", measured) == "shapley-time"  # measured for cnn alone
+    nearly = rates(shapley_time=0.801, lime_time=0.8049, occlusion=0.79)
+    assert best(wanted, detector, "cnn", nearly) == "shapley-time"  # both are printed as 0.80
+    beaten = rates(shapley_time=0.8, lime_time=0.9, energy=0.91, occlusion=0.95)
+    assert best(wanted, detector, "cnn", beaten) == "occlusion"
 
 
 @pytest.mark.parametrize("trivial", TRIVIAL)

@@ -1,0 +1,70 @@
+"""Shapley values of time windows over several grids: one grid's seams are another's middles.
+
+An edit seldom begins where a window does, and a window's value says nothing of where in it the
+evidence lies. So the game of `shapley_time` is played with few, wide windows several times, each
+exactly, and the answers are averaged; what four to seven windows cost together is less than what
+eight cost at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Unpack
+
+import numpy as np
+
+from detectors.audio import Waveform
+from detectors.detector import Detector
+
+from . import shapley_time
+from .explanation import ExplainError, Explanation, over_time, rebin
+from .game import Progress, TimeOptions
+
+GRIDS = (4, 5, 6, 7)
+EXACT = range(2, 11)
+
+
+def attribute(
+    detector: Detector,
+    wave: Waveform,
+    *,
+    grids: Sequence[int] = GRIDS,
+    cells: int = 16,
+    progress: Progress | None = None,
+    **options: Unpack[TimeOptions],
+) -> Explanation:
+    """Mean of the exact Shapley values of several window games, in equal cells (cells,).
+
+    grids: how many windows each game has, 2 to 10. A window's value is spread evenly over it, so
+    the cells add up to v(all) - v(none) as every game does; residual is the distance from that.
+    options: see `game.time_game`. Raises ExplainError.
+    """
+    wrong = [n for n in grids if n not in EXACT]
+    if wrong or not grids:
+        raise ExplainError(f"grids are numbers of windows from 2 to 10, not {list(grids)}.")
+    games: list[Explanation] = []
+    for n in grids:
+        part = _part(progress, len(games), len(grids))
+        games.append(shapley_time.attribute(detector, wave, players=n, progress=part, **options))
+        _, seams = over_time(games[-1])
+        options["start_s"] = float(seams[0])  # a long clip is searched once
+    edges = np.linspace(seams[0], seams[-1], cells + 1)
+    values = np.mean([rebin(*over_time(game), edges) for game in games], axis=0)
+    full, empty = games[0].full, games[0].empty
+    return Explanation(
+        method="shapley-grids",
+        detector=detector.config.name,
+        values=values,
+        times=edges,
+        freqs=None,
+        full=full,
+        empty=empty,
+        residual=abs(float(values.sum()) - (full - empty)),
+        forwards=sum(one.forwards for one in games),
+        notes=games[0].notes,
+    )
+
+
+def _part(progress: Progress | None, place: int, count: int) -> Callable[[float], None] | None:
+    """Progress of one game as a share of all of them."""
+    return progress and (lambda share: progress((place + share) / count))
