@@ -12,6 +12,7 @@ from typing import Any
 
 from . import AudioError, Detector, DetectorError, bundled, bundled_config, load, read
 from .catalog import CATALOG
+from .hearing import Hearing
 from .importer import FAMILIES, import_checkpoint
 from .runtime import run
 
@@ -78,10 +79,11 @@ def _answer(file: str, detectors: dict[str, Detector], prior: float) -> dict[str
     except AudioError as error:
         return {**answer, "kind": error.kind, "error": str(error)}
     facts = {**vars(wave.facts), "read_ms": _ms(started)}
+    hearing = Hearing(wave)
     models = []
     for name, detector in detectors.items():
         started = time.perf_counter()
-        score = detector.score(wave)
+        score = hearing.score(detector)
         models.append(
             {
                 "name": name,

@@ -175,17 +175,22 @@ class Detector:
         """
         return self.net(self.frontend(x if levelled else self.level(x)))
 
-    def score(self, wave: Waveform) -> Score:
+    def starts(self, wave: Waveform) -> list[int]:
+        """First samples of the windows that a clip is scored by."""
+        return window_starts(len(wave.samples), self.config.window, round(self.config.hop_s * RATE))
+
+    def score(self, wave: Waveform, logits: np.ndarray | None = None) -> Score:
         """Score a clip of any length from overlapping windows.
 
-        A clip shorter than a window is repeated to fill it, and the score's notes say so.
+        A clip shorter than a window is repeated to fill it, and the score's notes say so. logits:
+        of the windows at `starts`, uncalibrated, by whoever has them already.
         """
         n, window = len(wave.samples), self.config.window
-        starts = window_starts(n, window, round(self.config.hop_s * RATE))
+        starts = self.starts(wave)
         notes: tuple[str, ...] = ()
         if n < window:
             notes = (f"The clip lasts {n / RATE:.1f} s and was repeated to {window / RATE:.1f} s.",)
-        raw = self.window_logits(wave.samples, starts)
+        raw = self.window_logits(wave.samples, starts) if logits is None else logits
         windows = tuple(
             Window(s / RATE, min(s + window, n) / RATE, self._llr(logit))
             for s, logit in zip(starts, raw, strict=True)

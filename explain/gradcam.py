@@ -15,10 +15,11 @@ from torch import Tensor
 
 from detectors.audio import RATE, Waveform
 from detectors.detector import Detector
+from detectors.hearing import members
 from detectors.models.fusion import Fusion
 
 from .explanation import ExplainError, Explanation
-from .stretch import Stretch, decisive, members
+from .stretch import Stretch, decisive
 
 BIN = RATE // 100  # the map is drawn in steps of 10 ms
 COMMON = np.linspace(0, RATE / 2, 65)  # edges in Hz on which a fusion's maps are added

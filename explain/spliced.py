@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from detectors.detector import Detector
 from detectors.frontends import LogMel, LogSpec
+from detectors.hearing import members
 from detectors.models.aasist import AASIST, SINC_TAPS
 from detectors.models.cnn import CNN
 from detectors.models.fusion import Fusion
@@ -29,7 +30,7 @@ from detectors.models.transformer import HOP, N_FFT, ConvTransformer
 from detectors.models.tssdnet import IncTSSDNet, ResTSSDNet
 
 from .players import Windows
-from .stretch import Stretch, members
+from .stretch import Stretch
 
 BATCH = 4  # passes at once
 HEAD_BATCH = 32

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from detectors.audio import RATE, Waveform
-from detectors.detector import Config, Detector, cut
+from detectors.detector import Detector, cut
 from detectors.frontends import held
 from detectors.models.fusion import Fusion
 
@@ -49,19 +49,6 @@ class Stretch:
     def seconds(self, samples: np.ndarray) -> np.ndarray:
         """Sample positions in the stretch -> seconds of the clip."""
         return (self.start + np.asarray(samples, dtype=np.float64)) / RATE
-
-
-def members(fusion: Detector) -> list[Detector]:
-    """The detectors that a fusion weighs, hearing at its level what its windows hold."""
-    net = fusion.net
-    assert isinstance(net, Fusion)
-    specs = fusion.config.options["members"]
-    apart = []
-    for part, frontend, spec in zip(net.nets, net.frontends, specs, strict=True):
-        member = Detector(Config(**spec, window=fusion.config.window), part)
-        member.frontend = frontend
-        apart.append(member)
-    return apart
 
 
 def decisive(detector: Detector, wave: Waveform, start_s: float | None = None) -> Stretch:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from detectors import AudioError, Config, Detector, Score, Waveform, read
+from detectors.hearing import Hearing
 from detectors.registry import Version
 from explain import ExplainError, Explanation, explain
 
@@ -114,11 +115,12 @@ def judge(
         yield replace(report, step="", share=1.0, waiting=(), error=error)
         return
     report = replace(report, wave=wave)
+    hearing = Hearing(wave)
     for n, (version, detector) in enumerate(entries):
         share = 0.1 + 0.5 * n / len(entries)
         yield replace(report, step=f"{version.name} is listening", share=share)
         started = time.perf_counter()
-        score = detector.score(wave)
+        score = hearing.score(detector)
         took = 1000 * (time.perf_counter() - started)
         report = replace(report, waiting=report.waiting[1:])
         if math.isfinite(score.llr):

@@ -119,7 +119,8 @@ def detectors_panel(report: Report, prior: float = 0.5) -> str:
         f"The verdict is {escape(main.name)}'s, whose probabilities were best on dev (by Cllr). "
         "LLR: natural log of how much likelier this sound is if fake; above zero speaks for fake. "
         "EER: share of wrong calls where misses and false alarms are equally frequent, on clips "
-        "used for tuning (dev) and on speakers and generators never heard (test)."
+        "used for tuning (dev) and on speakers and generators never heard (test). "
+        "Time: what each adds; a network that another detector holds as well runs once."
     )
     table = (
         f"<table><thead><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr></thead>"

@@ -32,6 +32,7 @@ from tqdm import tqdm
 
 from detectors import BUNDLED, AudioError, Detector, Waveform, bundled, load, read, registry
 from detectors.audio import RATE, bare
+from detectors.hearing import Hearing
 from detectors.runtime import whole
 
 from . import metrics
@@ -169,8 +170,9 @@ def score_all(
         wave = _wave(clip.path)
         if wave is not None:
             cues[i] = shortcuts(wave.samples)
+            hearing = Hearing(wave)
             for name, detector in detectors.items():
-                llr[name][i] = detector.score(wave).llr
+                llr[name][i] = hearing.score(detector).llr
     return llr, cues
 
 

@@ -36,19 +36,16 @@ class Outcome:
     detector: Detector
 
 
-def train(
-    config: TrainConfig, out: Path, folds: tuple[int, int] | None = None, of: str = "train"
-) -> Outcome:
+def train(config: TrainConfig, out: Path, folds: tuple[int, int] | None = None) -> Outcome:
     """Train, calibrate and save a detector in `out`; goes on where a killed run stopped.
 
-    folds: (k, n) holds out fold k of n of the split `of` and judges on it alone. Of train, that
-    ranks recipes; of dev, the rest of dev joins train: one of the networks of a rotation.
-    Raises ConfigError, ManifestError or SplitError before anything is written.
+    folds: (k, n) holds out fold k of n inside train and judges on it instead of dev, to rank
+    recipes. Raises ConfigError, ManifestError or SplitError before anything is written.
     """
     fusion = config.architecture == "fusion"
     config, members = with_members(config) if fusion else (config, [])
     check(config)
-    learn, held = choose(config, folds, of)
+    learn, held = choose(config, folds)
     out.mkdir(parents=True, exist_ok=True)
     _same_recipe(config, out / "recipe.json")
     if members:
@@ -104,7 +101,7 @@ def check(config: TrainConfig) -> None:
 
 
 def choose(
-    config: TrainConfig, folds: tuple[int, int] | None, of: str = "train"
+    config: TrainConfig, folds: tuple[int, int] | None
 ) -> tuple[Sequence[Clip], Sequence[Clip]]:
     """The clips to learn from and those to select on, which share no voice, system or source.
 
@@ -118,10 +115,7 @@ def choose(
         raise ConfigError(
             f"{config.manifest} needs clips of the splits train and dev; add a 'split' column."
         )
-    if folds and of == "dev":
-        more, held = fold(held, folds[1], folds[0])
-        learn += more
-    elif folds:
+    if folds:
         learn, held = fold(learn, folds[1], folds[0], config.seed)
     taken = set().union(*(links(c) for c in held))
     return [*learn, *(c for c in _copies(config, clips) if not links(c) & taken)], held

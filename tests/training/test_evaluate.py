@@ -6,13 +6,15 @@ import csv
 import json
 import math
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
+import torch
+from toys import toy
 
 from detectors import Config, Detector
+from detectors.detector import Calibration
 from training import metrics
 from training.evaluate import (
     SHORTCUTS,
@@ -28,14 +30,16 @@ RATE = 16_000
 COLUMNS = ("id", "path", "label", "split", "system", "family", "speaker", "source")
 
 
-class Planted:
-    """Scores a clip by its first sample, times 100."""
+class First(torch.nn.Module):
+    """Logit = the window's first sample, times 100."""
 
-    def __init__(self, threshold=0.0):
-        self.config = SimpleNamespace(calibration=SimpleNamespace(threshold=threshold))
+    def forward(self, x):
+        return 100 * x[:, 0]
 
-    def score(self, wave):
-        return SimpleNamespace(llr=100 * float(wave.samples[0]))
+
+def planted(threshold=0.0):
+    """Scores a clip of up to a second by its first sample, times 100."""
+    return toy(First(), calibration=Calibration(threshold=threshold))
 
 
 def sound(llr, seconds=0.6, seed=0):
@@ -88,7 +92,7 @@ def test_the_result_is_the_metrics_on_the_scores(tmp_path, monkeypatch):
     manifest = small(tmp_path)
     monkeypatch.chdir(tmp_path.parent)
     result = evaluate(
-        manifest.relative_to(tmp_path.parent), "test", [], seed=3, extra=[("toy", Planted(0.0))]
+        manifest.relative_to(tmp_path.parent), "test", [], seed=3, extra=[("toy", planted(0.0))]
     )
     assert result == json.loads(json.dumps(result, allow_nan=False))
     assert (result["split"], result["seed"], result["clips"]) == ("test", 3, 16)
@@ -107,7 +111,7 @@ def test_the_result_is_the_metrics_on_the_scores(tmp_path, monkeypatch):
 
 
 def test_the_threshold_is_the_one_stored_with_the_detector(tmp_path):
-    extra = [("strict", Planted(1.5)), ("lax", Planted(-1.5))]
+    extra = [("strict", planted(1.5)), ("lax", planted(-1.5))]
     models = evaluate(small(tmp_path), "test", [], extra=extra)["models"]
     assert models["strict"]["at_dev_threshold"]["specificity"] == 1
     assert models["lax"]["at_dev_threshold"]["sensitivity"] == 1
@@ -119,7 +123,7 @@ def test_three_columns_and_no_split_suffice(tmp_path):
     rows = list(csv.DictReader(manifest.read_text().splitlines()))
     lines = [f"{row['path']},{row['label']},{row['speaker']}" for row in rows]
     manifest.write_text("\n".join(["path,label,speaker", *lines]))
-    result = evaluate(manifest, None, [], extra=[("toy", Planted())])
+    result = evaluate(manifest, None, [], extra=[("toy", planted())])
     assert result["split"] is None
     toy = result["models"]["toy"]
     assert toy["same_source"]["clips"] == 0  # nothing is known of the sources
@@ -138,7 +142,7 @@ def test_no_clip_drops_out_silently(tmp_path):
     soundfile.write(clips / "r4.wav", silence, RATE, subtype="FLOAT")  # no speech in it
     (clips / "r5.wav").write_bytes(b"")
     scores = tmp_path / "scores.csv"
-    result = evaluate(manifest, "test", [], scores_out=scores, extra=[("toy", Planted())])
+    result = evaluate(manifest, "test", [], scores_out=scores, extra=[("toy", planted())])
     toy = result["models"]["toy"]
     assert (result["clips"], toy["failed"], toy["pooled"]["clips"]) == (16, 2, 14)
     rows = list(csv.DictReader(scores.read_text().splitlines()))
@@ -154,9 +158,9 @@ def test_one_label_or_no_clips_is_refused(tmp_path):
     rows = [(f"r{i}", "bonafide", "test", "", "", f"p{i}", "s") for i in range(3)]
     manifest = corpus(tmp_path, rows, {f"r{i}": sound(1.0) for i in range(3)})
     with pytest.raises(EvaluationError, match="are bonafide; both labels"):
-        evaluate(manifest, "test", [], extra=[("toy", Planted())])
+        evaluate(manifest, "test", [], extra=[("toy", planted())])
     with pytest.raises(ManifestError, match="no clips of the split 'dev'"):
-        evaluate(manifest, "dev", [], extra=[("toy", Planted())])
+        evaluate(manifest, "dev", [], extra=[("toy", planted())])
 
 
 def test_a_label_that_cannot_be_decoded_at_all_is_refused(tmp_path):
@@ -164,7 +168,7 @@ def test_a_label_that_cannot_be_decoded_at_all_is_refused(tmp_path):
     for path in (tmp_path / "clips").glob("f*.wav"):
         path.write_bytes(b"not a sound")
     with pytest.raises(EvaluationError, match="toy could score no clips of one"):
-        evaluate(manifest, "test", [], extra=[("toy", Planted())])
+        evaluate(manifest, "test", [], extra=[("toy", planted())])
 
 
 def test_a_detector_folder_is_named_by_its_weights(tmp_path):
@@ -245,13 +249,13 @@ def test_a_shortcut_counts_in_its_better_direction(tmp_path, longer):
     manifest = small(tmp_path)
     for path in (tmp_path / "clips").glob(f"{longer}*.wav"):
         soundfile.write(path, sound(1.0, seconds=0.8), RATE, subtype="FLOAT")
-    aucs = evaluate(manifest, "test", [], extra=[("toy", Planted())])["shortcuts"]
+    aucs = evaluate(manifest, "test", [], extra=[("toy", planted())])["shortcuts"]
     assert aucs["duration"] == 1
     assert all(auc >= 0.5 for auc in aucs.values())
 
 
 def test_the_table_names_every_detector_family_and_shortcut(tmp_path):
-    extra = [("one", Planted()), ("two", Planted(1.5))]
+    extra = [("one", planted()), ("two", planted(1.5))]
     text = markdown(evaluate(small(tmp_path), "test", [], extra=extra))
     assert "16 clips, split test" in text
     assert "| one | 6.2 [" in text
