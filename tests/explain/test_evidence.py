@@ -30,7 +30,9 @@ def explained():
     return detector, clip, explain(detector, clip)
 
 
-@pytest.mark.parametrize("method", ["shapley-time", "shapley-bands", "shapley-patches"])
+@pytest.mark.parametrize(
+    "method", ["shapley-time", "shapley-grids", "shapley-bands", "shapley-patches"]
+)
 def test_the_planted_tone_decided_on_every_axis(method):
     detector, clip = tone_detector(), waveform(with_tone(*TONE))
     heard = evidence(detector, clip, explain(detector, clip, method))
