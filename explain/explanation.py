@@ -95,11 +95,16 @@ def rebin(values: ArrayLike, edges: ArrayLike, grid: ArrayLike) -> NDArray[np.fl
 def decisive_seconds(explanation: Explanation, count: int = 3) -> list[tuple[float, float, float]]:
     """The `count` strongest stretches, strongest first: (start_s, end_s, value in logit units).
 
-    See `over_time`, which also raises.
+    Neighbours on one side that each have at least half the strongest value are one stretch. See
+    `over_time`, which also raises.
     """
     values, edges = over_time(explanation)
-    order = np.argsort(-np.abs(values), kind="stable")[:count]
-    return [(float(edges[i]), float(edges[i + 1]), float(values[i])) for i in order]
+    strong = np.abs(values) >= np.abs(values).max() / 2
+    alike = strong[1:] & strong[:-1] & (np.sign(values[1:]) == np.sign(values[:-1]))
+    first = np.flatnonzero(np.append(True, ~alike))
+    sums, ends = np.add.reduceat(values, first), np.append(first[1:], len(values))
+    order = np.argsort(-np.abs(sums), kind="stable")[:count]
+    return [(float(edges[first[i]]), float(edges[ends[i]]), float(sums[i])) for i in order]
 
 
 def by_size(explanation: Explanation) -> list[tuple[str, float]]:

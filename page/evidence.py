@@ -42,7 +42,9 @@ def seconds_panel(report: Report) -> str:
         said = f"<p>{escape(report.step)} …</p>" if report.step else ""
         return panel("Which seconds decided", said + PLAY + figures.waveform(report.wave))
     explanation = in_llr(opinion_of(report, report.explained), report.seconds)
-    strongest = decisive_seconds(explanation)
+    stretches = decisive_seconds(explanation)
+    least = figures.HEARD * abs(stretches[0][2])
+    strongest = [stretch for stretch in stretches if abs(stretch[2]) >= least]
     chips = "".join(
         f'<button class="chip {figures.side(value)}" '
         f'data-play="{start:.3f}" data-until="{end:.3f}" '

@@ -23,7 +23,7 @@ from explain.trivial import TRIVIAL
 HIT_RATES = Path(__file__).with_name("hit_rates")
 BY_BAND = ("shapley-bands",)  # measured on exchanged bands; all others on exchanged seconds
 NAMES = {
-    "shapley-grids": "Shapley values by time, several grids",
+    "shapley-grids": "Shapley values on several grids",
     "shapley-time": "Shapley values by time",
     "shapley-bands": "Shapley values by band",
     "shapley-patches": "Shapley values by time and band",

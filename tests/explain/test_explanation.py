@@ -68,6 +68,17 @@ def test_decisive_seconds_are_the_strongest_with_their_sign():
     assert decisive_seconds(TIME, 2) == [(2.0, 3.0, -2.0), (3.0, 4.0, 1.5)]
 
 
+def test_strong_neighbours_on_one_side_are_one_stretch():
+    values = np.array([0.2, 1.0, 0.6, -0.9, 0.9, 0.4, 0.7, 0.5])
+    spoken = dataclasses.replace(TIME, values=values, times=np.arange(9.0))
+    found = decisive_seconds(spoken, 10)
+    assert [(start, end) for start, end, _ in found] == [
+        (1, 3), (6, 8), (3, 4), (4, 5), (5, 6), (0, 1)
+    ]  # fmt: skip
+    assert [value for *_, value in found] == pytest.approx([1.6, 1.2, -0.9, 0.9, 0.4, 0.2])
+    assert decisive_seconds(dataclasses.replace(spoken, values=np.zeros(8)))[0][2] == 0
+
+
 def test_a_picture_is_summed_into_eight_stretches():
     values, edges = over_time(picture())
     assert len(values) == 8

