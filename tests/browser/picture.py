@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))  # first: tests/ has folders of the same names
 
 from driver import ROOT, await_all, chromium, served, upload, visit
 

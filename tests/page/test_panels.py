@@ -14,7 +14,8 @@ from detectors.detector import Calibration
 from detectors.registry import Version
 from explain import explain
 from page import cards, evidence, figures
-from page.analysis import Opinion, Report
+from page.analysis import BY_TIME, Opinion, Report
+from page.methods import named
 from page.panels import EMPTY, nothing, panels
 
 CALIBRATION = Calibration(scale=2.0, threshold=0.1, abstain=(-0.5, 0.6))
@@ -88,6 +89,18 @@ def test_table_has_every_detector_with_version_rates_and_time():
     for piece in ("cnn", "aasist", "champion", "+3.00", "-3.00", "20.0 %", "14.0 %", "12 ms"):
         assert piece in said
     assert "The verdict is cnn's" in said
+
+
+@pytest.mark.parametrize("method", BY_TIME)
+def test_every_method_that_may_come_first_is_drawn_and_told(method):
+    scored = report()
+    seconds = explain(toy(Pooled(), "log-mel"), scored.wave, method)
+    html = evidence.seconds_panel(replace(scored, seconds=seconds))
+    bars = html.count("</span>", html.index('class="area bars'), html.index('<p class="foot">'))
+    assert bars >= 8 and 'class="chip' in html
+    said = text(html)
+    assert "LLR" in said and named(method) in said
+    assert ("add up to" in said) == method.startswith("shapley")
 
 
 def test_lit_windows_point_where_the_evidence_is():
