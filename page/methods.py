@@ -89,6 +89,11 @@ def hit_sentence(method: str, name: str, rates: Rates) -> str:
     """How often its strongest place lies in what was exchanged, for this detector."""
     own = _measured(method, method, name, rates)
     if own is None or own.get("pointing") is None:
+        if name in rates.get(method, {}):
+            return (
+                f"Too few planted edits turned {name}'s verdict to say how often {named(method)} "
+                "is right about it."
+            )
         return f"How often {named(method)} is right about {name} is not measured yet."
     interval = ""
     if own.get("pointing_ci"):
