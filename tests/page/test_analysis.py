@@ -41,6 +41,12 @@ THREE = [entry("aasist", 900.0), entry("cnn", 500.0, eer=0.2), entry("resnet", -
 SHORT, LONG = flac(voice(0.9, 1)), flac(voice(3.0, 2))
 
 
+@pytest.fixture(autouse=True)
+def unmeasured(monkeypatch):
+    """What was measured of the bundled detectors says nothing of these, which bear their names."""
+    monkeypatch.setattr("page.analysis.hit_rates", dict)
+
+
 def test_best_on_dev_comes_first_and_the_unmeasured_last():
     assert [version.name for version, _ in ranked(THREE)] == ["resnet", "cnn", "aasist"]
 
