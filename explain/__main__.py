@@ -45,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--clips", type=_count, help="bona fide clips; default: all of the split")
     evaluate.add_argument("--probes", type=int, default=10, help="clips for stability and the like")
     evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument(
+        "--turned", action="store_true", help="only edits that turn the verdict, for slow methods"
+    )
     evaluate.add_argument("--dev-thresholds", type=Path, metavar="JSON", help="from split dev")
     evaluate.add_argument("--json", type=output, metavar="OUT")
     evaluate.add_argument("--track", action="store_true", help="log the table to MLflow")
@@ -98,6 +101,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         clips=options.clips,
         probes=options.probes,
         seed=options.seed,
+        turned=options.turned,
         thresholds=options.dev_thresholds,
         out=options.json,
         track=options.track,

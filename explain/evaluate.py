@@ -46,6 +46,7 @@ def evaluate(
     probes: int = 10,
     draws: int = 20,
     seed: int = 0,
+    turned: bool = False,
     thresholds: Mapping[str, Any] | None = None,
     scratch: Path | None = None,
 ) -> dict[str, Any]:
@@ -53,11 +54,13 @@ def evaluate(
 
     Each clip gets swaps by one faker of SEEN and one of UNSEEN, in turn. probes: the first clips,
     on which faithfulness and stability are measured as well. draws: planted detectors for each
-    method. thresholds: the result of an evaluation on dev, whose thresholds F1 is taken at.
-    scratch: file of JSON lines, one a clip, detector and method; what is there is not computed
-    again. Returns {seed, corpus_hash, clips, skipped, detectors, planted, methods: {name:
-    {detector: figures}}}, ready for JSON. Raises ExplainError for a method that explains none of
-    the detectors, a scratch file of another evaluation, and clips without speech.
+    method. turned: methods, for slow ones, explain only the swaps that turn the verdict, and have
+    no unconditional figures and no control. thresholds: the result of an evaluation on dev, whose
+    thresholds F1 is taken at. scratch: file of JSON lines, one a clip, detector and method; what
+    is there is not computed again. Returns {seed, corpus_hash, turned, clips, skipped, detectors,
+    planted, methods: {name: {detector: figures}}}, ready for JSON. Raises ExplainError for a
+    method that explains none of the detectors, a scratch file of another evaluation, and clips
+    without speech.
     """
     valid = {name: _methods(detector, chosen) for name, detector in detectors.items()}
     names = list(dict.fromkeys(method for own in valid.values() for method in own))
@@ -66,7 +69,7 @@ def evaluate(
             raise ExplainError(
                 f"'{name}' explains none of {', '.join(detectors)}; there are {', '.join(METHODS)}."
             )
-    head = {"seed": seed, "corpus_hash": corpus_hash(clips)}
+    head = {"seed": seed, "corpus_hash": corpus_hash(clips), "turned": turned}
     rows = _Rows(scratch, head)
     total = len(clips) * sum(len(own) for own in valid.values())
     bench = {name: _Subject(name, detector) for name, detector in detectors.items()}
@@ -77,7 +80,8 @@ def evaluate(
                     key = (clip.id, name, subject.pin, method, place < probes)
                     if key not in rows:
                         subject.take(clip, place, seed)
-                        rows.add(key, subject.judge(method, place < probes))
+                        slow = turned and method in METHODS
+                        rows.add(key, subject.judge(method, place < probes, slow))
                     bar.update()
     used = rows.used
     if not any(row["swaps"] for row in used):
@@ -121,8 +125,11 @@ class _Subject:
         self.before = self._llr(bare(x)) if self.swaps else 0.0
         self.after = [self._llr(swap.wave) for swap in self.swaps]
 
-    def judge(self, method: str, probed: bool) -> Row:
-        """Everything that is measured of one method on this clip; see `tables` for the fields."""
+    def judge(self, method: str, probed: bool, turned: bool) -> Row:
+        """All that is measured of one method on this clip, or on its swaps that turn the verdict.
+
+        See `tables` for the fields.
+        """
         row: Row = {
             "clip": self.clip,
             "detector": self.name,
@@ -139,7 +146,8 @@ class _Subject:
             lacking: set[str] = set()
             for swap, after in zip(self.swaps, self.after, strict=True):
                 axis = "band" if swap.kind == "band" else "time"
-                if axis in lacking:
+                verdict = self._verdict(swap, after)
+                if axis in lacking or (turned and not verdict["flipped"]):
                     continue
                 started = time.perf_counter()
                 explanation = attribute(self.detector, swap.wave)
@@ -151,7 +159,7 @@ class _Subject:
                 row["seconds"].append(seconds)
                 if not math.isnan(explanation.residual):
                     row["residual"] = max(row["residual"] or 0.0, explanation.residual)
-                row["swaps"].append({**self._verdict(swap, after), **_compare(cells, swap)})
+                row["swaps"].append({**verdict, **_compare(cells, swap)})
                 if probed and swap.kind != "control" and row["probe"] is None:
                     row["probe"] = self._probe(attribute, swap, axis, explanation)
         except ExplainError as error:

@@ -33,6 +33,7 @@ def write(
     clips: int | None = None,
     probes: int = 10,
     seed: int = 0,
+    turned: bool = False,
     thresholds: Path | None = None,
     out: Path | None = None,
     track: bool = False,
@@ -40,8 +41,9 @@ def write(
     """Evaluate, write `out` and beside it each clip's rows, log a run, and return the tables.
 
     clips: that many bona fide clips of the split, in an order that `seed` draws, so that more
-    clips go on from fewer; all if None. thresholds: the JSON file of an evaluation on dev. out:
-    where rows are kept as NAME.clips.jsonl, from which a killed run goes on. track: log to MLflow.
+    clips go on from fewer; all if None. turned: see `evaluate`. thresholds: the JSON file of an
+    evaluation on dev. out: where rows are kept as NAME.clips.jsonl, from which a killed run goes
+    on. track: log to MLflow.
     Raises ExplainError, DetectorError or RegistryError.
     """
     dev = _dev(thresholds) if thresholds else None
@@ -50,7 +52,14 @@ def write(
     rows = out.with_suffix(".clips.jsonl") if out else None
     try:
         result = evaluate(
-            chosen, opened, methods, probes=probes, seed=seed, thresholds=dev, scratch=rows
+            chosen,
+            opened,
+            methods,
+            probes=probes,
+            seed=seed,
+            turned=turned,
+            thresholds=dev,
+            scratch=rows,
         )
     except ManifestError as error:
         raise ExplainError(str(error)) from error

@@ -48,13 +48,14 @@ def result(clips, tmp_path_factory):
     return run(clips, scratch), scratch
 
 
-def run(clips, scratch, methods=("occlusion",)):
-    return evaluate(clips, {"toy": detector()}, methods, probes=1, draws=1, scratch=scratch)
+def run(clips, scratch, methods=("occlusion",), threshold=0.5, **options):
+    toys = {"toy": detector(threshold)}
+    return evaluate(clips, toys, methods, probes=1, draws=1, scratch=scratch, **options)
 
 
-def detector() -> Detector:
+def detector(threshold: float = 0.5) -> Detector:
     """Hears energy at 3 kHz, and calls nearly everything with more of it than usual fake."""
-    return toy(Tone(3000.0), window=24_000, calibration=Calibration(threshold=0.5))
+    return toy(Tone(3000.0), window=24_000, calibration=Calibration(threshold=threshold))
 
 
 def test_swaps_change_what_they_say_and_nothing_else():
@@ -131,6 +132,24 @@ def test_json_holds_every_figure_of_every_method(result, clips):
     assert uniform["auc"] == pytest.approx(0.5, abs=0.02)
     assert uniform["rma"] == pytest.approx(uniform["chance"], abs=0.02)
     assert "| occlusion |" in markdown({**figures, "manifest_split": "dev"})
+
+
+def test_slow_methods_can_be_kept_to_the_edits_that_turn_the_verdict(result, clips, tmp_path):
+    every, few = (
+        run(clips, tmp_path / f"{turned}.jsonl", threshold=0.08, turned=turned)
+        for turned in (False, True)
+    )
+    whole, short = (one["methods"]["occlusion"]["toy"] for one in (every, few))
+    assert 0 < whole["time_swap"]["n"] < whole["time_swap"]["unconditional"]["n"]
+    conditional = {k: v for k, v in whole["time_swap"].items() if k != "unconditional"}
+    assert conditional == {k: v for k, v in short["time_swap"].items() if k != "unconditional"}
+    assert short["time_swap"]["unconditional"]["n"] == whole["time_swap"]["n"]
+    assert short["control"]["n"] == 0
+    assert few["detectors"] == every["detectors"]  # by the maps that know nothing
+    ignorant = [one["methods"]["energy"]["toy"]["time_swap"] for one in (every, few)]
+    assert ignorant[0] == ignorant[1]
+    with pytest.raises(ExplainError, match="another evaluation"):
+        run(clips, result[1], turned=True)
 
 
 def test_a_killed_run_goes_on_and_ends_the_same(result, clips, tmp_path):
