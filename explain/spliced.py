@@ -25,6 +25,7 @@ from detectors.models.aasist import AASIST, SINC_TAPS
 from detectors.models.cnn import CNN
 from detectors.models.fusion import Fusion
 from detectors.models.rawgat_st import RawGATST
+from detectors.models.rawnet2 import RawNet2
 from detectors.models.resnet import ResNet18
 from detectors.models.transformer import HOP, N_FFT, ConvTransformer
 from detectors.models.tssdnet import IncTSSDNet, ResTSSDNet
@@ -165,6 +166,16 @@ def split(detector: Detector) -> tuple[list[Stage], Callable[[Tensor], Tensor]]:
     if isinstance(net, RawGATST):
         both = [net.blocks(0, 2), net.blocks(2, 4), net.blocks(4, 6)]
         return _sinc_stages(net.stem, both, net.encoder_T), _difference(net.head)
+    if isinstance(net, RawNet2):
+        reach = (
+            (net.sinc.shape[-1], 1, 0),
+            (3, 3, 0),
+            *_layers(net.get_submodule("block0")),
+            (3, 3, 0),
+        )
+        everything = (_columns(detector.config.window, reach), 1, 0)
+        rest = Stage(net.gated, (everything,))  # its gates hear the whole window
+        return [Stage(net.stem, reach, batch=1), rest], _difference(net.head)
     if isinstance(net, ResTSSDNet | IncTSSDNet):
         return [Stage(net.encoder, _layers(net.encoder))], _difference(net.head)
     if isinstance(net, ConvTransformer):

@@ -84,15 +84,22 @@ class RawNet2(nn.Module):
         self.fc1_gru = nn.Linear(HIDDEN, HIDDEN)
         self.fc2_gru = nn.Linear(HIDDEN, 2)
 
-    def encode(self, x: Tensor) -> Tensor:
-        """(b, n) -> (b, wide, n // 2187 or so)."""
+    def stem(self, x: Tensor) -> Tensor:
+        """What is local, all up to the first gate: (b, n) -> (b, filters, n // 9 or so)."""
         x = F.max_pool1d(F.conv1d(x.unsqueeze(1), self.sinc).abs(), 3)
-        x = F.selu(self.first_bn(x))
+        return self.get_submodule("block0")(F.selu(self.first_bn(x)))
+
+    def gated(self, x: Tensor) -> Tensor:
+        """The stem's map -> (b, wide, n // 2187 or so); every gate hears the whole sound."""
         for n in range(6):
-            x = self.get_submodule(f"block{n}")(x)
+            x = self.get_submodule(f"block{n}")(x) if n else x
             gate = self.get_submodule(f"fc_attention{n}")(x.mean(dim=-1)).sigmoid().unsqueeze(-1)
             x = x * gate + gate
         return x
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(b, n) -> (b, wide, n // 2187 or so)."""
+        return self.gated(self.stem(x))
 
     def head(self, encoded: Tensor) -> Tensor:
         """Encoder map -> class logits (b, 2), in the order spoof, bona fide."""

@@ -24,6 +24,7 @@ SMALL = {
     "rawgat-st": {"narrow": 4, "wide": 8},
     "res-tssdnet": {},
     "inc-tssdnet": {},
+    "rawnet2": {},
     "fusion": {
         "members": [
             {
@@ -87,6 +88,7 @@ def test_spliced_and_masked_games_agree(architecture, seconds, players):
         ("rawgat-st", {}),
         ("res-tssdnet", {}),
         ("inc-tssdnet", {}),
+        ("rawnet2", {}),
     ],
 )
 def test_no_column_reads_beyond_its_field(architecture, options):
@@ -94,6 +96,8 @@ def test_no_column_reads_beyond_its_field(architecture, options):
     detector = small(architecture, frontend_options=options)
     stages, _ = split(detector)
     left = right = np.arange(64_600)  # every sample its own window
+    if architecture == "rawnet2":
+        assert stages.pop().layers[0][0] == 7064, "gates hear every column of the stem's map"
     for spot in (0, 7_777, 40_000, 64_599):
         x = torch.from_numpy(hiss(64_600))[None]
         x[0, spot] = torch.nan
@@ -125,6 +129,11 @@ def test_no_column_reads_beyond_its_field(architecture, options):
 def test_a_few_passes_serve_all_coalitions(architecture, players, passes):
     spliced, _ = game(small(architecture), hiss(64_600), players)
     assert (spliced.passes, spliced.each) == (passes, 0)
+
+
+def test_what_hears_everything_is_played_for_each_coalition():
+    spliced, _ = game(small("rawnet2"), hiss(64_600), 5)
+    assert spliced.each == 1 and len(spliced._rest) == 2  # the stem is spliced nevertheless
 
 
 def test_a_stage_is_spliced_only_where_that_saves_passes():
