@@ -40,10 +40,10 @@ class TrainConfig:
     copies of which only a stretch is put into the recording. cache_variants: above 0, the front-
     end runs on whole clips ahead of training, on each as it is and on augmented copies, so many
     together; they are kept in runs/features, and batches are crops of them. members: the detectors
-    that a fusion weighs. init: state dict to start from; pretrained: start from ImageNet's
-    weights; credit: whose weights these are, for the card. ema: decay of the averaged weights,
-    which are what is evaluated and saved. half: bfloat16 forward and backward (weights stay
-    float32).
+    that a fusion weighs. teachers: detectors that a network on the waveform takes hints from. init:
+    state dict to start from; pretrained: start from ImageNet's weights; credit: whose weights these
+    are, for the card. ema: decay of the averaged weights, which are what is evaluated and saved.
+    half: bfloat16 forward and backward (weights stay float32).
     """
 
     name: str
@@ -58,6 +58,7 @@ class TrainConfig:
     swaps: float = 0.0
     cache_variants: int = 0
     members: tuple[str, ...] = ()
+    teachers: tuple[str, ...] = ()
     init: str | None = None
     pretrained: bool = False
     credit: str = ""

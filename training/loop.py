@@ -29,6 +29,7 @@ from .backbone import resolved, start_from_backbone
 from .config import ConfigError, SpecAugment, TrainConfig
 from .data import Batches, epoch_plan
 from .features import FeatureBatches, featurise
+from .hints import hints
 from .manifest import Clip
 from .metrics import auc, eer
 
@@ -73,8 +74,12 @@ class Trainer:
         for weight, average in zip(self.net.parameters(), self.ema.parameters(), strict=True):
             if not weight.requires_grad:  # a frozen trunk is held, and saved, once
                 average.data = weight.data
-        trained = [weight for weight in self.net.parameters() if weight.requires_grad]
-        self.optimiser = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
+        self.hints = hints(config, self.detector.net).to(self.device) if config.teachers else None
+        learner = [self.net, self.hints] if self.hints else [self.net]
+        self.trained = [w for part in learner for w in part.parameters() if w.requires_grad]
+        self.optimiser = torch.optim.AdamW(
+            self.trained, lr=config.lr, weight_decay=config.weight_decay
+        )
         self.steps_an_epoch = 2 * config.pairs // config.batch
         self.schedule = LambdaLR(self.optimiser, self._rate)
         self.epoch, self.step = 0, 0  # the next batch's place
@@ -170,12 +175,16 @@ class Trainer:
             features = x if self.features else self.frontend(self.detector.level(x))
             features = _spec_augment(features, c.spec_augment)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=c.half):
-            logit = self.net(features)
-        target = y * (1 - c.smoothing) + 0.5 * c.smoothing
-        loss = binary_cross_entropy_with_logits(logit.float(), target)
+            target, missed = y * (1 - c.smoothing) + 0.5 * c.smoothing, 0.0
+            if self.hints:
+                logit, opinion, missed = self.hints(self.net, features)
+                target = (target + opinion) / 2
+            else:
+                logit = self.net(features)
+        loss = binary_cross_entropy_with_logits(logit.float(), target) + missed
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
+        nn.utils.clip_grad_norm_(self.trained, 5.0)
         self.optimiser.step()
         self.schedule.step()
         self.ema.update_parameters(self.net)
@@ -211,6 +220,7 @@ class Trainer:
         state = {
             "net": self.net.state_dict(),
             "ema": self.ema.state_dict(),
+            "hints": self.hints.state_dict() if self.hints else {},
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "place": [self.epoch, self.step, self.best_epoch],
@@ -224,6 +234,8 @@ class Trainer:
         state = torch.load(self.checkpoint, weights_only=True, map_location=self.device)
         self.net.load_state_dict(state["net"])
         self.ema.load_state_dict(state["ema"])
+        if self.hints:
+            self.hints.load_state_dict(state["hints"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.epoch, self.step, self.best_epoch = state["place"]

@@ -19,6 +19,7 @@ from .config import ConfigError, TrainConfig
 from .copies import make_copies
 from .data import decode_all
 from .fuse import fuse, with_members
+from .hints import hints
 from .loop import Material, Trainer, detector_config, start_from_imagenet
 from .manifest import Clip, corpus_hash, read_manifest
 from .splits import check_disjoint, fold, links
@@ -94,6 +95,8 @@ def check(config: TrainConfig) -> None:
         raise ConfigError("cache_variants needs a front-end with frames, and goes without swaps.")
     if hasattr(detector.net, "standardise_on") and not config.cache_variants:
         raise ConfigError(f"'{config.architecture}' is trained on cached features: cache_variants.")
+    if config.teachers:
+        hints(config, detector.net)
     if config.pretrained:
         start_from_imagenet(detector.net)  # which leaves them in torchvision's cache
     if config.init and not Path(config.init).is_file():

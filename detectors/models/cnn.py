@@ -75,10 +75,17 @@ class CNN(nn.Module):
         """The last map with rows for bands and columns for time."""
         return self.features[-1]
 
+    def frames(self, picture: Tensor) -> Tensor:
+        """What is pooled over time: (b, 1, bands, frames) -> (b, embedding, t)."""
+        return self.fold(self.features(picture).flatten(1, 2))
+
+    def verdict(self, frames: Tensor) -> Tensor:
+        """What `frames` gave -> (b,)."""
+        return self.out(self.drop(self.pool(frames))).squeeze(-1)
+
     def head(self, x: Tensor) -> Tensor:
         """Map of `features` (b, c, height, t) -> (b,)."""
-        x = self.fold(x.flatten(1, 2))  # (b, embedding, t)
-        return self.out(self.drop(self.pool(x))).squeeze(-1)
+        return self.verdict(self.fold(x.flatten(1, 2)))
 
     def forward(self, picture: Tensor) -> Tensor:
         return self.head(self.features(picture))

@@ -91,9 +91,13 @@ class TSSDNet(nn.Module):
         """(b, 128) -> (b, 2)."""
         return self.out(self.fc2(self.fc1(embedding).relu()).relu())
 
-    def forward(self, x: Tensor) -> Tensor:
-        spoof, bonafide = self.head(self.encoder(x)).unbind(dim=1)
+    def decide(self, encoded: Tensor) -> Tensor:
+        """Encoder map -> logit (b,)."""
+        spoof, bonafide = self.head(encoded).unbind(dim=1)
         return spoof - bonafide
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decide(self.encoder(x))
 
 
 class ResTSSDNet(TSSDNet):
