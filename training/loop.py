@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +20,16 @@ from tqdm import tqdm
 
 from detectors.audio import RATE
 from detectors.detector import Config, Detector, cut
-from detectors.models.imagenet import ImageNetTrunk
 from detectors.runtime import whole
 
-from .backbone import resolved, start_from_backbone
-from .config import ConfigError, SpecAugment, TrainConfig
+from .backbone import resolved
+from .config import SpecAugment, TrainConfig
 from .data import Batches, epoch_plan
 from .features import FeatureBatches, featurise
 from .hints import hints
 from .manifest import Clip
 from .metrics import auc, eer
+from .start import begin
 
 Report = Callable[[int, dict[str, float]], None]  # (epoch, values)
 JUDGED_AT_ONCE = 4  # windows: twice as long as most crops, they must not cost more than a batch
@@ -59,11 +57,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.device = torch.device(_device(config.device))
         self.detector = Detector(detector_config(config))
-        start_from_backbone(self.detector.net, config)
-        if config.pretrained:
-            start_from_imagenet(self.detector.net)
-        if config.init:
-            start_from(self.detector.net, config.init)
+        begin(self.detector.net, config)
         self.features: list[list[np.ndarray]] = []  # of train's clips; empty when made on the fly
         self.held_features: list[list[np.ndarray]] = []
         if config.cache_variants:
@@ -253,35 +247,6 @@ def detector_config(config: TrainConfig) -> Config:
         frontend_options=config.frontend_options,
         window=config.window,
     )
-
-
-def start_from(net: nn.Module, path: str) -> None:
-    """Load a state dict (read without unpickling code) as the first weights.
-
-    Raises ConfigError when the file is absent or does not fit.
-    """
-    try:
-        weights = torch.load(path, weights_only=True, map_location="cpu")
-        getattr(net, "load_published", net.load_state_dict)(weights)
-    except (OSError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ConfigError(f"Training cannot start from {path}: {error}") from error
-
-
-def start_from_imagenet(net: nn.Module) -> None:
-    """Give an architecture for photographs its published weights, from torchvision's cache or site.
-
-    Raises ConfigError when they cannot be had or do not fit, and for any other architecture.
-    """
-    if not isinstance(net, ImageNetTrunk):
-        raise ConfigError("pretrained: only mobilenet, inception and vgg16 have ImageNet weights.")
-    try:
-        net.load_imagenet()
-    except (OSError, HTTPException, RuntimeError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:200].rstrip(":. ")
-        raise ConfigError(
-            f"pretrained: {net.imagenet} of torchvision cannot be used: {reason}. Train without "
-            f"them, or put the file into {torch.hub.get_dir()}/checkpoints."
-        ) from error
 
 
 def _trainable(net: nn.Module) -> nn.Module:

@@ -20,9 +20,10 @@ from .copies import make_copies
 from .data import decode_all
 from .fuse import fuse, with_members
 from .hints import hints
-from .loop import Material, Trainer, detector_config, start_from_imagenet
+from .loop import Material, Trainer, detector_config
 from .manifest import Clip, corpus_hash, read_manifest
 from .splits import check_disjoint, fold, links
+from .start import start_from_imagenet
 from .tracking import Run
 
 COPIES = Path("runs/copies")

@@ -14,8 +14,8 @@ from detectors.models.inception import Inception
 from detectors.models.mobilenet import MobileNet
 from detectors.models.vgg16 import VGG16
 from training.config import ConfigError, TrainConfig
-from training.loop import start_from_imagenet
 from training.run import check
+from training.start import start_from_imagenet
 
 NARROW = {MobileNet: {"width": 0.1}, VGG16: {"width": 0.05}, Inception: {}}
 FILES = {MobileNet: "mobilenet_v2-7ebf99e0.pth", VGG16: "vgg16_bn-6c64b313.pth"}

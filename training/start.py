@@ -1,0 +1,52 @@
+"""What a network starts from: a speech backbone, ImageNet's weights or a state dict, or nothing."""
+
+from __future__ import annotations
+
+import pickle
+from http.client import HTTPException
+
+import torch
+from torch import nn
+
+from detectors.models.imagenet import ImageNetTrunk
+
+from .backbone import start_from_backbone
+from .config import ConfigError, TrainConfig
+
+
+def begin(net: nn.Module, config: TrainConfig) -> None:
+    """Give a fresh network the first weights that its recipe names; see the functions below."""
+    start_from_backbone(net, config)
+    if config.pretrained:
+        start_from_imagenet(net)
+    if config.init:
+        start_from(net, config.init)
+
+
+def start_from(net: nn.Module, path: str) -> None:
+    """Load a state dict (read without unpickling code) as the first weights.
+
+    Raises ConfigError when the file is absent or does not fit.
+    """
+    try:
+        weights = torch.load(path, weights_only=True, map_location="cpu")
+        getattr(net, "load_published", net.load_state_dict)(weights)
+    except (OSError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        raise ConfigError(f"Training cannot start from {path}: {error}") from error
+
+
+def start_from_imagenet(net: nn.Module) -> None:
+    """Give an architecture for photographs its published weights, from torchvision's cache or site.
+
+    Raises ConfigError when they cannot be had or do not fit, and for any other architecture.
+    """
+    if not isinstance(net, ImageNetTrunk):
+        raise ConfigError("pretrained: only mobilenet, inception and vgg16 have ImageNet weights.")
+    try:
+        net.load_imagenet()
+    except (OSError, HTTPException, RuntimeError, pickle.UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:200].rstrip(":. ")
+        raise ConfigError(
+            f"pretrained: {net.imagenet} of torchvision cannot be used: {reason}. Train without "
+            f"them, or put the file into {torch.hub.get_dir()}/checkpoints."
+        ) from error
