@@ -95,7 +95,7 @@ def evaluate(
         "planted": {
             name: found(METHODS[name], draws) for name in names if draws and name in methods(exact)
         },
-        "methods": figures(used, names, list(detectors), thresholds),
+        "methods": figures(used, names, list(detectors), thresholds, turned),
     }
 
 

@@ -25,6 +25,7 @@ from training.markdown import table
 
 from .scores import bootstrap, f1
 from .swaps import SEEN, UNSEEN
+from .trivial import TRIVIAL
 
 Row = dict[str, Any]
 Pairs = list[tuple[str, Row]]  # clip and one of its swaps
@@ -38,8 +39,12 @@ def figures(
     methods: Sequence[str],
     detectors: Sequence[str],
     dev: Mapping[str, Any] | None,
+    turned: bool = False,
 ) -> dict[str, dict[str, Any]]:
-    """{method: {detector: figures}}; dev: a result of `evaluate` whose thresholds are used."""
+    """{method: {detector: figures}}; dev: a result of `evaluate` whose thresholds are used.
+
+    turned: see `evaluate`; only the maps that know nothing saw all swaps.
+    """
     mine: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         mine[row["method"], row["detector"]].append(row)
@@ -50,6 +55,8 @@ def figures(
             if own:
                 known = (dev or {}).get("methods", {}).get(method, {}).get(detector, {})
                 made.setdefault(method, {})[detector] = _figures(own, known)
+                if turned and method not in TRIVIAL:
+                    _without_rest(made[method][detector])
     return made
 
 
@@ -101,6 +108,13 @@ def _figures(rows: Sequence[Row], dev: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": _mean(seconds),
         "peak_mb": None,
     }
+
+
+def _without_rest(figures: dict[str, Any]) -> None:
+    """Leave out what would be over all swaps, of which the method saw those that turned alone."""
+    figures["control"] = _scores([])
+    for kind in ("time_swap", "band_swap"):
+        figures[kind]["unconditional"] = _scores([])
 
 
 def _pairs(rows: Sequence[Row], kind: str) -> Pairs:

@@ -143,8 +143,8 @@ def test_slow_methods_can_be_kept_to_the_edits_that_turn_the_verdict(result, cli
     assert 0 < whole["time_swap"]["n"] < whole["time_swap"]["unconditional"]["n"]
     conditional = {k: v for k, v in whole["time_swap"].items() if k != "unconditional"}
     assert conditional == {k: v for k, v in short["time_swap"].items() if k != "unconditional"}
-    assert short["time_swap"]["unconditional"]["n"] == whole["time_swap"]["n"]
-    assert short["control"]["n"] == 0
+    for rest in (short["time_swap"]["unconditional"], short["control"]):
+        assert rest["n"] == 0 and rest["auc"] is None
     assert few["detectors"] == every["detectors"]  # by the maps that know nothing
     ignorant = [one["methods"]["energy"]["toy"]["time_swap"] for one in (every, few)]
     assert ignorant[0] == ignorant[1]
