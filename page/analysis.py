@@ -14,17 +14,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from detectors import AudioError, Config, Detector, Score, Waveform, read
+from detectors import AudioError, Config, Detector, Score, Waveform, Window, read
 from detectors.hearing import Hearing
 from detectors.registry import Version
-from explain import ExplainError, Explanation, explain
+from explain import ExplainError, Explanation, explain, methods
 
-from .methods import best, hit_rates
+from .methods import BANDS, best, hit_rates
 
 LONGEST_S = 600.0
 # Shown without being asked: of each the one that was measured to be the best for the detector.
 BY_TIME = ("shapley-grids", "shapley-time", "gradcam", "lime-time", "occlusion")
-BY_BAND = ("gradcam", "integrated-gradients")
+BY_BAND = ("gradcam", "guided-gradcam", "shapley-bands", "integrated-gradients")
+BY_FEATURE = "shapley-groups"  # in place of frequencies, where a detector hears features
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ class Report:
 
     step: what happens next, in words, or "" when all is done. share: 0..1 of the way. opinions
     begin with the detector that gives the verdict; waiting: the names of those to come. explained:
-    the detector that `seconds` (its decisive seconds) and `bands` (with their frequencies) explain.
-    error: why there is no verdict. notices: what went wrong on the way, in sentences.
+    the detector that `seconds` (its decisive seconds) and `bands` (its frequencies, or features of
+    the voice where it hears those) explain. error: why there is no verdict. notices: what went
+    wrong on the way, in sentences.
     """
 
     step: str = "Reading the recording"
@@ -139,18 +141,20 @@ def explained_by(report: Report, wave: Waveform, name: str) -> Iterator[Report]:
     """
     opinion = opinion_of(report, name)
     start_s = worst_start(opinion)
-    by_time, by_band = (
-        best(some, opinion.detector, name, hit_rates()) for some in (BY_TIME, BY_BAND)
-    )
+    detector, rates = opinion.detector, hit_rates()
+    by_time = best(BY_TIME, detector, name, rates)
+    by_band = best(BY_BAND, detector, name, rates, BANDS)
+    if BY_FEATURE in methods(detector):
+        by_band = BY_FEATURE
     report = replace(report, wave=wave, explained=name, seconds=None, bands=None)
     try:
         yield replace(report, step=f"Finding the seconds that decided {name}", share=0.65)
         if by_time:
-            seconds = explain(opinion.detector, wave, by_time, start_s=start_s)
+            seconds = explain(detector, wave, by_time, start_s=start_s)
             report = replace(report, seconds=seconds)
-        yield replace(report, step=f"Finding the frequencies that decided {name}", share=0.85)
+        yield replace(report, step=f"Finding what in the sound decided {name}", share=0.85)
         if by_band:
-            bands = explain(opinion.detector, wave, by_band, start_s=start_s)
+            bands = explain(detector, wave, by_band, start_s=start_s)
             report = replace(report, bands=bands)
     except ExplainError as error:
         report = replace(report, notices=(*report.notices, str(error)))
@@ -163,4 +167,9 @@ def opinion_of(report: Report, name: str) -> Opinion:
 
 def worst_start(opinion: Opinion) -> float:
     """Where the window begins that speaks most for fake: the one that is explained."""
-    return max(opinion.score.windows, key=lambda window: window.llr).start_s
+    return worst_window(opinion).start_s
+
+
+def worst_window(opinion: Opinion) -> Window:
+    """The window that speaks most for fake."""
+    return max(opinion.score.windows, key=lambda window: window.llr)

@@ -6,12 +6,16 @@ import math
 from dataclasses import replace
 from html import escape
 
+import numpy as np
+
+from detectors import Waveform
 from explain import Explanation, decisive_seconds
+from explain.explanation import by_size
 
 from . import figures
-from .analysis import Opinion, Report, opinion_of
+from .analysis import BY_FEATURE, Opinion, Report, opinion_of, worst_window
 from .cards import panel
-from .methods import hit_rates, hit_sentence, named
+from .methods import BANDS, hit_rates, hit_sentence, named
 
 PLAY = (
     '<div class="player"><button class="play" data-toggle '
@@ -31,6 +35,10 @@ HOW = {
     "occlusion": "How far the LLR falls when a stretch becomes background noise, one after the "
     "other.",
     "gradcam": "Grad-CAM in LLR, summed over frequency: where to listen, not a proof.",
+    "shapley-bands": "Exact Shapley values in LLR: eight bands, heard in every combination; what "
+    "is left out becomes background noise.",
+    "shapley-groups": "Exact Shapley values in LLR: features of the voice, known to the detector "
+    "in every combination; what is left out becomes ordinary.",
 }
 
 
@@ -68,8 +76,9 @@ def _how(explanation: Explanation) -> str:
     """What the values are, by their method, and what they add up to."""
     said = HOW[explanation.method].format(count=len(explanation.values))
     if math.isfinite(explanation.residual):
+        nothing = "an ordinary voice" if explanation.method == BY_FEATURE else "noise alone"
         said += (
-            " They add up to the step from noise alone to this answer, with a residual of "
+            f" They add up to the step from {nothing} to this answer, with a residual of "
             f"{explanation.residual:.1g}."
         )
     return said
@@ -99,22 +108,44 @@ def _where(report: Report) -> str:
 
 
 def bands_panel(report: Report) -> str:
-    """Which frequencies decided, and when: the spectrogram under its saliency."""
+    """Which frequencies decided, and when: the spectrogram under its saliency.
+
+    For a detector that hears features of the voice, which of those decided.
+    """
     if report.wave is None or report.bands is None:
         return ""
+    opinion = opinion_of(report, report.explained)
+    bands = in_llr(opinion, report.bands)
+    if bands.freqs is None:
+        return _features_panel(report.explained, bands)
+    picture = _over_window(bands, opinion, report.wave) if bands.times is None else bands
     text = (
         f"<p>The same stretch by frequency: the texture is the sound, colour is what moved "
         f"<b>{escape(report.explained)}</b>. Strongest: "
-        f"{escape(figures.loudest_cells(report.bands))}.</p>"
+        f"{escape(figures.loudest_cells(picture))}.</p>"
         '<label class="switch"><input type="checkbox" checked data-heat> Show what decided</label>'
     )
-    foot = (
-        f"{named(report.bands.method)}: a map of where to listen, not a proof. "
-        f"{escape(hit_sentence(report.bands.method, report.explained, hit_rates()))}"
+    hint = f"{named(bands.method)}: a map of where to listen, not a proof."
+    foot = _how(bands) if bands.times is None else hint
+    foot += f" {hit_sentence(bands.method, report.explained, hit_rates(), BANDS)}"
+    drawn = figures.spectrogram(report.wave, picture)
+    return panel("Which frequencies decided", text + drawn, escape(foot))
+
+
+def _features_panel(name: str, groups: Explanation) -> str:
+    text = (
+        f"<p>How far each feature of the voice moved <b>{escape(name)}</b>'s answer, in LLR: "
+        '<b class="fake">towards fake</b>, <b class="real">towards real</b>.</p>'
     )
-    bands = in_llr(opinion_of(report, report.explained), report.bands)
-    picture = figures.spectrogram(report.wave, bands)
-    return panel("Which frequencies decided", text + picture, foot)
+    picture = figures.bars(by_size(groups))
+    return panel("Which features of the voice decided", text + picture, escape(_how(groups)))
+
+
+def _over_window(bands: Explanation, opinion: Opinion, wave: Waveform) -> Explanation:
+    """Values by band alone -> one column of a map, as wide as the window that was explained."""
+    window = worst_window(opinion)
+    edges = np.array([window.start_s, min(window.end_s, wave.facts.seconds)])
+    return replace(bands, values=bands.values[:, None], times=edges)
 
 
 def timeline_panel(report: Report) -> str:

@@ -155,12 +155,28 @@ def spectrogram(wave: Waveform, explanation: Explanation | None = None) -> str:
     ticks = "".join(
         f'<span class="hz" style="bottom:{12.5 * khz}%">{khz} kHz</span>' for khz in (2, 4, 6)
     )
+    if explanation is not None and explanation.values.shape[-1] == 1:
+        ticks += _band_labels(explanation)
     return _plot(_frame(layers + ticks, start, end, alt, 240, "pixels"), start, end)
+
+
+def _band_labels(explanation: Explanation) -> str:
+    """The value of each band of a map that is one column wide, at its right edge."""
+    assert explanation.freqs is not None
+    middles = 100 * (explanation.freqs[:-1] + explanation.freqs[1:]) / RATE
+    return "".join(
+        f'<span class="hz right" style="bottom:{at:.1f}%">{signed(value)}</span>'
+        for at, value in zip(middles, explanation.values[:, 0], strict=True)
+    )
 
 
 def loudest_cells(explanation: Explanation) -> str:
     """Where a map over time and frequency is strongest, in words: "2.1 to 2.6 s, 3 to 4 kHz"."""
     assert explanation.times is not None and explanation.freqs is not None
+    if explanation.values.shape[1] == 1:
+        band = int(np.argmax(np.abs(explanation.values)))
+        low, high = explanation.freqs[band : band + 2] / 1000
+        return f"{low:.1f} to {high:.1f} kHz, {towards(float(explanation.values[band, 0]))}"
     start, end, value = decisive_seconds(explanation, 1)[0]
     centres = (explanation.times[:-1] + explanation.times[1:]) / 2
     there = explanation.values[:, (centres >= start) & (centres <= end)].sum(axis=1)

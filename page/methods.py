@@ -21,7 +21,8 @@ from explain import methods
 from explain.trivial import TRIVIAL
 
 HIT_RATES = Path(__file__).with_name("hit_rates")
-BY_BAND = ("shapley-bands",)  # measured on exchanged bands; all others on exchanged seconds
+SECONDS, BANDS = "time_swap", "band_swap"  # what was exchanged in the edits of a measurement
+EDIT = {SECONDS: "a planted edit", BANDS: "an exchanged band of 1 kHz"}
 NAMES = {
     "shapley-grids": "Shapley values on several grids",
     "shapley-time": "Shapley values by time",
@@ -62,32 +63,44 @@ def offered(detector: Detector, name: str, rates: Rates) -> list[str]:
     return [method for method in methods(detector) if passed(method, name, rates)]
 
 
-def best(wanted: Sequence[str], detector: Detector, name: str, rates: Rates) -> str | None:
-    """Of the wanted methods that are offered, the one that localises planted edits best.
+def best(
+    wanted: Sequence[str], detector: Detector, name: str, rates: Rates, kind: str = SECONDS
+) -> str | None:
+    """Of the wanted methods that are offered, the one that localises edits of a kind best.
 
     Areas are compared as they are printed, to two digits; of equals, and where nothing has been
     measured, it is the first.
     """
     there = [method for method in wanted if method in offered(detector, name, rates)]
-    areas = {method: _measured(method, method, name, rates) for method in there}
+    areas = {method: _measured(method, name, rates, kind) for method in there}
     return max(there, key=lambda m: round((areas[m] or {"auc": 0.0})["auc"], 2), default=None)
 
 
-def passed(method: str, name: str, rates: Rates) -> bool:
-    """Does it localise planted edits better than every map that knows nothing of the detector?
+def judged_by(method: str) -> str:
+    """The kind of edits on which it is decided whether a method is offered."""
+    return BANDS if method == "shapley-bands" else SECONDS
 
-    True as long as it has not been measured.
+
+def passed(method: str, name: str, rates: Rates, kind: str | None = None) -> bool:
+    """Does it localise edits of a kind better than every map that knows nothing of the detector?
+
+    The kind is its own (`judged_by`) by default. True as long as it has not been measured.
     """
-    own = _measured(method, method, name, rates)
+    kind = kind or judged_by(method)
+    own = _measured(method, name, rates, kind)
     if own is None:
         return True
-    trivial = [_measured(other, method, name, rates) for other in TRIVIAL]
+    trivial = [_measured(other, name, rates, kind) for other in TRIVIAL]
     return all(own["auc"] > other["auc"] for other in trivial if other)
 
 
-def hit_sentence(method: str, name: str, rates: Rates) -> str:
-    """How often its strongest place lies in what was exchanged, for this detector."""
-    own = _measured(method, method, name, rates)
+def hit_sentence(method: str, name: str, rates: Rates, kind: str | None = None) -> str:
+    """How often its strongest place lies in what was exchanged, for this detector.
+
+    The kind of edits is the method's own (`judged_by`) by default.
+    """
+    kind = kind or judged_by(method)
+    own = _measured(method, name, rates, kind)
     if own is None or own.get("pointing") is None:
         if name in rates.get(method, {}):
             return (
@@ -99,15 +112,22 @@ def hit_sentence(method: str, name: str, rates: Rates) -> str:
     if own.get("pointing_ci"):
         low, high = (10 * end for end in own["pointing_ci"])
         interval = f" (95 % interval: {low:.0f} to {high:.0f})"
-    return (
-        f"{named(method)} finds a planted edit {10 * own['pointing']:.0f} times in 10{interval} "
-        f"for {name}; pointing blindly would find it {10 * own['chance']:.0f} times. Measured on "
+    said = (
+        f"{named(method)} finds {EDIT[kind]} {10 * own['pointing']:.0f} times in 10{interval} "
+        f"for {name}; pointing blindly would find it {_times(own['chance'])}. Measured on "
         f"{own['n']} edits that {name} called fake."
     )
+    if not passed(method, name, rates, kind):
+        said += " A map that knows nothing of it does better there: take this one as a hint."
+    return said
 
 
-def _measured(method: str, alike: str, name: str, rates: Rates) -> dict[str, Any] | None:
-    """Figures of a method on the edits that methods like `alike` are measured on."""
-    kind = "band_swap" if alike in BY_BAND else "time_swap"
+def _times(share: float) -> str:
+    count = round(10 * share)
+    return "once" if count == 1 else f"{count} times"
+
+
+def _measured(method: str, name: str, rates: Rates, kind: str) -> dict[str, Any] | None:
+    """Figures of a method on the edits of a kind that the detector called fake."""
     figures = rates.get(method, {}).get(name, {}).get(kind)
     return figures if figures and figures.get("auc") is not None else None

@@ -5,7 +5,7 @@ from toys import Tone, toy
 
 from explain import METHODS
 from explain.trivial import TRIVIAL
-from page.methods import NAMES, best, hit_sentence, named, offered, passed
+from page.methods import BANDS, NAMES, best, hit_sentence, named, offered, passed
 
 
 def figures(auc, pointing=0.8, kind="time_swap"):
@@ -65,6 +65,20 @@ def test_bands_are_judged_on_exchanged_bands():
         "energy": {"cnn": figures(0.6, kind="band_swap") | figures(0.9)},
     }
     assert passed("shapley-bands", "cnn", measured)
+
+
+def test_what_is_shown_by_frequency_is_chosen_and_judged_by_exchanged_bands():
+    measured = {
+        "occlusion": {"cnn": figures(0.9) | figures(0.7, kind=BANDS)},
+        "shapley-time": {"cnn": figures(0.8) | figures(0.75, kind=BANDS)},
+        "energy": {"cnn": figures(0.6) | figures(0.72, kind=BANDS)},
+    }
+    wanted = ("occlusion", "shapley-time")
+    assert best(wanted, toy(Tone(1000)), "cnn", measured) == "occlusion"
+    assert best(wanted, toy(Tone(1000)), "cnn", measured, BANDS) == "shapley-time"
+    said = hit_sentence("occlusion", "cnn", measured, BANDS)
+    assert "finds an exchanged band of 1 kHz 8 times in 10" in said and said.endswith("a hint.")
+    assert "hint" not in hit_sentence("shapley-time", "cnn", measured, BANDS)
 
 
 def test_the_hit_rate_is_said_with_chance_interval_and_number():

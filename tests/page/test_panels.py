@@ -130,6 +130,31 @@ def test_spectrogram_draws_coarse_maps_too():
     assert "Grad-CAM" in text(evidence.bands_panel(shown))
 
 
+def test_values_by_band_alone_are_drawn_over_the_window_that_they_explain():
+    scored = report(seconds=3.0)
+    bands = explain(scored.opinions[0].detector, scored.wave, "shapley-bands", start_s=2.0)
+    html = evidence.bands_panel(replace(scored, bands=bands))
+    assert re.search(r"Strongest: 0\.0 to 1\.0 kHz, \+[\d.]+ towards fake", text(html))
+    assert 'data-from="2.000" data-to="3.000"' in html
+    labels = [float(value) for value in re.findall(r"hz right[^>]*>([-+][\d.]+)<", html)]
+    np.testing.assert_allclose(labels, CALIBRATION.scale * bands.values, atol=0.051)
+    assert "They add up to the step" in text(html)
+
+
+def test_features_of_the_voice_stand_in_place_of_frequencies():
+    scored = report()
+    groups = replace(
+        explain(scored.opinions[0].detector, scored.wave),
+        method="shapley-groups",
+        values=np.array([0.2, -0.7]),
+        times=None,
+        names=("jitter", "pauses"),
+    )
+    html = evidence.bands_panel(replace(scored, bands=groups))
+    assert "Which features of the voice decided" in text(html)
+    assert text(html).index("pauses") < text(html).index("jitter")  # the larger one first
+
+
 def test_timeline_is_for_recordings_of_several_windows():
     assert evidence.timeline_panel(report()) == ""
     long = report(seconds=4.0)
