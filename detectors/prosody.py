@@ -192,7 +192,7 @@ def cycles(sound: Sound, pitch: Pitch) -> tuple[Cycles, Cycles]:
 
 def _table(sound: Sound, points, kind: str, *limits: float) -> np.ndarray:
     """Times and amplitudes (2, m) at the pulses: Praat's quickest way to hand over many numbers."""
-    if not call(points, "Get number of points"):
+    if call(points, "Get number of points") < 3:  # fewer have no amplitudes by Praat's definition
         return np.empty((2, 0))
     tier = call([sound, points], f"To AmplitudeTier ({kind})", *limits)
     return call(call(tier, "Down to TableOfReal"), "To Matrix").values.T

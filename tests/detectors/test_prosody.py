@@ -75,6 +75,15 @@ def test_alternating_periods_have_the_jitter_of_the_definition():
     assert len(channel(features, "jitter: ppq55")) > 50
 
 
+@pytest.mark.parametrize("ms", [55, 65])
+def test_one_or_two_pulses_have_no_periods(ms):
+    long = Sound(pulses(np.arange(0.05, 0.95, 0.01), 1.0), RATE)
+    short = Sound(long.values[0, : ms * RATE // 1000], RATE)
+    found = call([short, long.to_pitch_ac(0.01, 75)], "To PointProcess (cc)")
+    assert call(found, "Get number of points") in (1, 2)
+    assert [len(of.values) for of in cycles(short, long.to_pitch_ac(0.01, 75))] == [0, 0]
+
+
 @pytest.mark.parametrize("x", [rough(), voice(2.0).astype(np.float64)], ids=["rough", "voice"])
 def test_over_the_whole_clip_quotients_are_those_of_praats_own_commands(x):
     sound = Sound(x, RATE)
