@@ -160,7 +160,7 @@ def facts_panel(report: Report) -> str:
         return ""
     facts = report.wave.facts
     channels = {1: "mono", 2: "stereo"}.get(facts.channels, f"{facts.channels} channels")
-    level = f"{20 * math.log10(facts.peak):+.1f} dB" if facts.peak > 0 else "silence"
+    level = f"{20 * math.log10(facts.peak):+z.1f} dB" if facts.peak > 0 else "silence"
     rows = (
         ("Length", f"{facts.seconds:.1f} s, of which {facts.speech_seconds:.1f} s speech"),
         ("Format", f"{facts.container}, {facts.codec}, {facts.rate / 1000:g} kHz, {channels}"),
