@@ -143,9 +143,8 @@ def explained_by(report: Report, wave: Waveform, name: str) -> Iterator[Report]:
     start_s = worst_start(opinion)
     detector, rates = opinion.detector, hit_rates()
     by_time = best(BY_TIME, detector, name, rates)
-    by_band = best(BY_BAND, detector, name, rates, BANDS)
-    if BY_FEATURE in methods(detector):
-        by_band = BY_FEATURE
+    features = BY_FEATURE in methods(detector)
+    by_band = BY_FEATURE if features else best(BY_BAND, detector, name, rates, BANDS)
     report = replace(report, wave=wave, explained=name, seconds=None, bands=None)
     try:
         yield replace(report, step=f"Finding the seconds that decided {name}", share=0.65)

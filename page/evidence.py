@@ -35,8 +35,8 @@ HOW = {
     "occlusion": "How far the LLR falls when a stretch becomes background noise, one after the "
     "other.",
     "gradcam": "Grad-CAM in LLR, summed over frequency: where to listen, not a proof.",
-    "shapley-bands": "Exact Shapley values in LLR: eight bands, heard in every combination; what "
-    "is left out becomes background noise.",
+    "shapley-bands": "Shapley values in LLR: {count} bands, heard in combinations; what is left "
+    "out becomes background noise.",
     "shapley-groups": "Exact Shapley values in LLR: features of the voice, known to the detector "
     "in every combination; what is left out becomes ordinary.",
 }
