@@ -3,9 +3,9 @@
     python -m explain evaluate --manifest corpus.csv --split test --json page/hit_rates/test.json
 
 `hit_rates/` is part of the repository: a file for each such run, and where two measured the same
-method on the same detector, the later name counts. What is in none of them has not been measured,
-and the page says so. What was measured and did no better than a map that knows nothing is not
-offered.
+method on the same detector, the one with more clips counts. What is in none of them has not been
+measured, and the page says so. What was measured and did no better than a map that knows nothing,
+on the same clips, is not offered.
 """
 
 from __future__ import annotations
@@ -47,10 +47,20 @@ Rates = Mapping[str, Any]
 @cache
 def hit_rates() -> Rates:
     """{method: {detector: figures}} of all runs of `python -m explain evaluate` in `hit_rates/`."""
+    runs = [json.loads(path.read_text()) for path in sorted(HIT_RATES.glob("*.json"))]
+    return joined(runs)
+
+
+def joined(runs: Sequence[Mapping[str, Any]]) -> Rates:
+    """{method: {detector: figures}} of several runs, the figures with those of the `trivial` maps
+    on the same clips beside them. The run with the most clips counts, of equals the last."""
     rates: dict[str, dict[str, Any]] = {}
-    for path in sorted(HIT_RATES.glob("*.json")):
-        for method, by_detector in json.loads(path.read_text())["methods"].items():
-            rates.setdefault(method, {}).update(by_detector)
+    for run in sorted(runs, key=lambda run: run["clips"]):
+        measured = run["methods"]
+        for method, by_detector in measured.items():
+            for name, figures in by_detector.items():
+                trivial = {map_: measured.get(map_, {}).get(name) for map_ in TRIVIAL}
+                rates.setdefault(method, {})[name] = {**figures, "trivial": trivial}
     return rates
 
 
@@ -90,7 +100,7 @@ def passed(method: str, name: str, rates: Rates, kind: str | None = None) -> boo
     own = _measured(method, name, rates, kind)
     if own is None:
         return True
-    trivial = [_measured(other, name, rates, kind) for other in TRIVIAL]
+    trivial = [_on(kind, figures) for figures in rates[method][name]["trivial"].values()]
     return all(own["auc"] > other["auc"] for other in trivial if other)
 
 
@@ -128,6 +138,10 @@ def _times(share: float) -> str:
 
 
 def _measured(method: str, name: str, rates: Rates, kind: str) -> dict[str, Any] | None:
-    """Figures of a method on the edits of a kind that the detector called fake."""
-    figures = rates.get(method, {}).get(name, {}).get(kind)
-    return figures if figures and figures.get("auc") is not None else None
+    return _on(kind, rates.get(method, {}).get(name))
+
+
+def _on(kind: str, figures: Rates | None) -> dict[str, Any] | None:
+    """Of a method's figures those on the edits of a kind that the detector called fake."""
+    found = figures.get(kind) if figures else None
+    return found if found and found.get("auc") is not None else None

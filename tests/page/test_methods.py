@@ -5,7 +5,7 @@ from toys import Tone, toy
 
 from explain import METHODS
 from explain.trivial import TRIVIAL
-from page.methods import BANDS, NAMES, best, hit_sentence, named, offered, passed
+from page.methods import BANDS, NAMES, best, hit_sentence, joined, named, offered, passed
 
 
 def figures(auc, pointing=0.8, kind="time_swap"):
@@ -13,9 +13,16 @@ def figures(auc, pointing=0.8, kind="time_swap"):
     return {kind: own}
 
 
+def run(methods, clips=60):
+    """What `explain evaluate` writes, as far as the page reads it."""
+    return {"clips": clips, "methods": methods}
+
+
 def rates(**aucs):
-    """{method: {detector: figures}}; a method's dash is written as an underscore."""
-    return {name.replace("_", "-"): {"cnn": figures(auc)} for name, auc in aucs.items()}
+    """Rates of one run on cnn; a method's dash is written as an underscore."""
+    return joined(
+        [run({name.replace("_", "-"): {"cnn": figures(auc)} for name, auc in aucs.items()})]
+    )
 
 
 def test_every_method_has_a_name_for_people():
@@ -55,7 +62,7 @@ def test_the_one_that_was_measured_to_be_best_is_shown_first():
 
 @pytest.mark.parametrize("trivial", TRIVIAL)
 def test_every_trivial_map_counts(trivial):
-    beaten = rates(occlusion=0.7) | {trivial: {"cnn": figures(0.71)}}
+    beaten = rates(**{"occlusion": 0.7, trivial.replace("-", "_"): 0.71})
     assert not passed("occlusion", "cnn", beaten)
 
 
@@ -64,7 +71,17 @@ def test_bands_are_judged_on_exchanged_bands():
         "shapley-bands": {"cnn": figures(0.7, kind="band_swap") | figures(0.1)},
         "energy": {"cnn": figures(0.6, kind="band_swap") | figures(0.9)},
     }
-    assert passed("shapley-bands", "cnn", measured)
+    assert passed("shapley-bands", "cnn", joined([run(measured)]))
+
+
+def test_the_run_with_more_clips_counts_and_a_method_is_compared_on_its_own_clips():
+    few = run({"occlusion": {"cnn": figures(0.6)}, "energy": {"cnn": figures(0.7)}}, clips=10)
+    many = run({"occlusion": {"cnn": figures(0.8)}, "energy": {"cnn": figures(0.75)}}, clips=90)
+    slow = run({"lime-time": {"cnn": figures(0.72)}, "energy": {"cnn": figures(0.71)}}, clips=20)
+    for runs in ([few, many, slow], [slow, many, few]):
+        assert joined(runs)["occlusion"]["cnn"]["time_swap"]["auc"] == 0.8
+        assert passed("occlusion", "cnn", joined(runs))
+        assert passed("lime-time", "cnn", joined(runs))  # energy has 0.75 on other clips
 
 
 def test_what_is_shown_by_frequency_is_chosen_and_judged_by_exchanged_bands():
@@ -73,6 +90,7 @@ def test_what_is_shown_by_frequency_is_chosen_and_judged_by_exchanged_bands():
         "shapley-time": {"cnn": figures(0.8) | figures(0.75, kind=BANDS)},
         "energy": {"cnn": figures(0.6) | figures(0.72, kind=BANDS)},
     }
+    measured = joined([run(measured)])
     wanted = ("occlusion", "shapley-time")
     assert best(wanted, toy(Tone(1000)), "cnn", measured) == "occlusion"
     assert best(wanted, toy(Tone(1000)), "cnn", measured, BANDS) == "shapley-time"
