@@ -29,6 +29,8 @@ from detectors.models.rawnet2 import RawNet2
 from detectors.models.resnet import ResNet18
 from detectors.models.transformer import HOP, N_FFT, ConvTransformer
 from detectors.models.tssdnet import IncTSSDNet, ResTSSDNet
+from detectors.prosody import HOP as FRAME
+from detectors.prosody import Prosody
 
 from .players import Windows
 from .stretch import Stretch
@@ -110,10 +112,35 @@ class Splicer:
         return x
 
 
+class Framed:
+    """Coalitions of windows in the features of a voice: each frame is the clip's or the baseline's.
+
+    A game as `Splicer` is one, of two passes through the front-end. Pitch and periods are looked
+    for in the whole clip; masking the sound would have them sought anew in every coalition, and
+    break them at each seam.
+    """
+
+    passes, each, batch = 2, 0, HEAD_BATCH
+
+    def __init__(
+        self, detector: Detector, stretch: Stretch, players: Windows, behind: Tensor
+    ) -> None:
+        self.net = detector.net
+        with torch.inference_mode():
+            sounds = stretch.fill(torch.stack([stretch.samples, behind]))
+            self.clip, self.behind = detector.frontend(sounds)  # (channels, frames) each
+        middles = np.arange(self.clip.shape[-1]) * FRAME + FRAME // 2
+        self.window_of = players.left[torch.from_numpy(middles % len(stretch.samples))]
+
+    def __call__(self, coalitions: Tensor) -> Tensor:
+        present = coalitions[:, None, self.window_of]
+        return self.net(torch.where(present, self.clip, self.behind))
+
+
 class SplicedSum:
     """The members of a fusion, each spliced by itself; a game as `Splicer` is one."""
 
-    def __init__(self, fusion: Fusion, members: Sequence[Splicer]) -> None:
+    def __init__(self, fusion: Fusion, members: Sequence[Splicer | Framed]) -> None:
         self.fusion, self.members = fusion, members
         self.passes, self.each = sum(m.passes for m in members), sum(m.each for m in members)
         self.batch = min(member.batch for member in members)
@@ -129,13 +156,23 @@ def splice(
     players: Windows,
     behind: Tensor,
     plays: int | None = None,
-) -> Splicer | SplicedSum:
+) -> Splicer | Framed | SplicedSum:
     """The game of a detector's windows, prepared; see `Splicer` for the arguments."""
     pinned = stretch.pin(detector)
-    if not isinstance(pinned.net, Fusion):
-        return Splicer(pinned, stretch, players, behind, plays)
-    apart = [Splicer(member, stretch, players, behind, plays) for member in members(pinned)]
-    return SplicedSum(pinned.net, apart)
+    if isinstance(pinned.net, Fusion):
+        return SplicedSum(
+            pinned.net,
+            [_splice(member, stretch, players, behind, plays) for member in members(pinned)],
+        )
+    return _splice(pinned, stretch, players, behind, plays)
+
+
+def _splice(
+    detector: Detector, stretch: Stretch, players: Windows, behind: Tensor, plays: int | None
+) -> Splicer | Framed:
+    if isinstance(detector.frontend, Prosody):
+        return Framed(detector, stretch, players, behind)
+    return Splicer(detector, stretch, players, behind, plays)
 
 
 class _Assembly:

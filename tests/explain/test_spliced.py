@@ -181,3 +181,24 @@ def test_explanations_use_the_splices():
         direct = float(detector.logits(torch.from_numpy(x)[None]))
     assert explanation.full == pytest.approx(direct, abs=1e-4)
     assert explanation.residual < 1e-6
+
+
+@pytest.mark.parametrize("seconds", [1.0, 0.6])
+def test_features_of_a_voice_are_exchanged_by_the_frame(seconds):
+    torch.manual_seed(0)
+    detector = Detector(Config("voice", "prosody", frontend="prosody", window=16_000))
+    stretch = decisive(detector, waveform(voice(1.0)[: int(16_000 * seconds)]))
+    behind = baseline(stretch.samples)
+    game = splice(detector, stretch, windows(len(stretch.samples), 4), behind)
+    clip, other = (detector.frontend(stretch.fill(x[None]))[0] for x in (stretch.samples, behind))
+    spot = np.arange(100) * 0.01 % seconds  # where each frame begins, in a clip that is repeated
+    window = torch.from_numpy((spot / (seconds / 4)).astype(int))
+    coalitions = all_coalitions(4)
+    with torch.inference_mode():
+        mixed = [torch.where(on[window], clip, other) for on in coalitions]
+        expected = detector.net(torch.stack(mixed))
+        assert torch.allclose(game(coalitions), expected, atol=1e-5)
+    assert float(expected[-1]) == pytest.approx(
+        detector.window_logits(stretch.samples.numpy(), [0])[0], abs=1e-4
+    )
+    assert expected.std() > 0 and game.each == 0
