@@ -147,8 +147,8 @@ def explained_by(report: Report, wave: Waveform, name: str) -> Iterator[Report]:
     by_band = BY_FEATURE if features else best(BY_BAND, detector, name, rates, BANDS)
     report = replace(report, wave=wave, explained=name, seconds=None, bands=None)
     try:
-        yield replace(report, step=f"Finding the seconds that decided {name}", share=0.65)
         if by_time:
+            yield replace(report, step=f"Finding the seconds that decided {name}", share=0.65)
             seconds = explain(detector, wave, by_time, start_s=start_s)
             report = replace(report, seconds=seconds)
         yield replace(report, step=f"Finding what in the sound decided {name}", share=0.85)

@@ -13,9 +13,9 @@ from explain import Explanation, decisive_seconds
 from explain.explanation import by_size
 
 from . import figures
-from .analysis import BY_FEATURE, Opinion, Report, opinion_of, worst_window
+from .analysis import BY_FEATURE, BY_TIME, Opinion, Report, opinion_of, worst_window
 from .cards import panel
-from .methods import BANDS, hit_rates, hit_sentence, named
+from .methods import BANDS, best, hit_rates, hit_sentence, named
 
 PLAY = (
     '<div class="player"><button class="play" data-toggle '
@@ -47,7 +47,7 @@ def seconds_panel(report: Report) -> str:
     if report.wave is None or report.error is not None:
         return ""
     if report.seconds is None:
-        said = f"<p>{escape(report.step)} …</p>" if report.step else ""
+        said = f"<p>{escape(report.step)} …</p>" if report.step else _unlit(report)
         return panel("Which seconds decided", said + PLAY + figures.waveform(report.wave))
     explanation = in_llr(opinion_of(report, report.explained), report.seconds)
     stretches = decisive_seconds(explanation)
@@ -70,6 +70,19 @@ def seconds_panel(report: Report) -> str:
     foot = f"{_how(explanation)} {hit_sentence(explanation.method, report.explained, hit_rates())}"
     picture = figures.waveform(report.wave, explanation)
     return panel("Which seconds decided", text + PLAY + picture, escape(foot))
+
+
+def _unlit(report: Report) -> str:
+    """Why no seconds are lit, where no method is good enough for the detector."""
+    if report.explained not in report.names:
+        return ""
+    detector = opinion_of(report, report.explained).detector
+    if best(BY_TIME, detector, report.explained, hit_rates()):
+        return ""
+    return (
+        f"<p>No seconds are lit: on recordings with planted edits no method finds the seconds that "
+        f"turn <b>{escape(report.explained)}</b> surely better than loudness or voice activity.</p>"
+    )
 
 
 def _how(explanation: Explanation) -> str:

@@ -4,8 +4,8 @@
 
 `hit_rates/` is part of the repository: a file for each such run, and where two measured the same
 method on the same detector, the one with more clips counts. What is in none of them has not been
-measured, and the page says so. What was measured and did no better than a map that knows nothing,
-on the same clips, is not offered.
+measured, and the page says so. What was measured and did not surely better than every map that
+knows nothing, on the same clips, is not offered.
 """
 
 from __future__ import annotations
@@ -52,14 +52,17 @@ def hit_rates() -> Rates:
 
 
 def joined(runs: Sequence[Mapping[str, Any]]) -> Rates:
-    """{method: {detector: figures}} of several runs, the figures with those of the `trivial` maps
-    on the same clips beside them. The run with the most clips counts, of equals the last."""
+    """{method: {detector: figures}} of several runs; of one method that with the most clips counts.
+
+    Of equals it is the last. Figures have `trivial` beside them: {name: figures} of the maps that
+    know nothing, on the same clips.
+    """
     rates: dict[str, dict[str, Any]] = {}
     for run in sorted(runs, key=lambda run: run["clips"]):
         measured = run["methods"]
         for method, by_detector in measured.items():
             for name, figures in by_detector.items():
-                trivial = {map_: measured.get(map_, {}).get(name) for map_ in TRIVIAL}
+                trivial = {other: measured.get(other, {}).get(name) for other in TRIVIAL}
                 rates.setdefault(method, {})[name] = {**figures, "trivial": trivial}
     return rates
 
@@ -69,7 +72,7 @@ def named(method: str) -> str:
 
 
 def offered(detector: Detector, name: str, rates: Rates) -> list[str]:
-    """Methods for a detector that goes by `name`: the valid ones that no trivial map beats."""
+    """Methods for a detector that goes by `name`: the valid ones that beat the trivial maps."""
     return [method for method in methods(detector) if passed(method, name, rates)]
 
 
@@ -94,14 +97,15 @@ def judged_by(method: str) -> str:
 def passed(method: str, name: str, rates: Rates, kind: str | None = None) -> bool:
     """Does it localise edits of a kind better than every map that knows nothing of the detector?
 
-    The kind is its own (`judged_by`) by default. True as long as it has not been measured.
+    Its whole 95 % interval must lie above their areas. The kind is its own (`judged_by`) by
+    default. True as long as it has not been measured.
     """
     kind = kind or judged_by(method)
     own = _measured(method, name, rates, kind)
     if own is None:
         return True
     trivial = [_on(kind, figures) for figures in rates[method][name]["trivial"].values()]
-    return all(own["auc"] > other["auc"] for other in trivial if other)
+    return all(own["auc_ci"][0] > other["auc"] for other in trivial if other)
 
 
 def hit_sentence(method: str, name: str, rates: Rates, kind: str | None = None) -> str:
@@ -128,7 +132,10 @@ def hit_sentence(method: str, name: str, rates: Rates, kind: str | None = None) 
         f"{own['n']} edits that {name} called fake."
     )
     if not passed(method, name, rates, kind):
-        said += " A map that knows nothing of it does better there: take this one as a hint."
+        said += (
+            " That is not surely more than a map finds that knows nothing of it: take this one as "
+            "a hint."
+        )
     return said
 
 

@@ -8,8 +8,9 @@ from explain.trivial import TRIVIAL
 from page.methods import BANDS, NAMES, best, hit_sentence, joined, named, offered, passed
 
 
-def figures(auc, pointing=0.8, kind="time_swap"):
-    own = {"auc": auc, "pointing": pointing, "pointing_ci": [0.7, 0.9], "chance": 0.22, "n": 60}
+def figures(auc, pointing=0.8, kind="time_swap", within=0.0):
+    own = {"auc": auc, "auc_ci": [auc - within, auc + within], "n": 60}
+    own |= {"pointing": pointing, "pointing_ci": [0.7, 0.9], "chance": 0.22}
     return {kind: own}
 
 
@@ -64,6 +65,12 @@ def test_the_one_that_was_measured_to_be_best_is_shown_first():
 def test_every_trivial_map_counts(trivial):
     beaten = rates(**{"occlusion": 0.7, trivial.replace("-", "_"): 0.71})
     assert not passed("occlusion", "cnn", beaten)
+
+
+def test_a_method_passes_if_its_whole_interval_lies_above_the_trivial_maps():
+    for within, good in ((0.05, True), (0.15, False)):
+        wide = {"occlusion": {"cnn": figures(0.7, within=within)}, "energy": {"cnn": figures(0.6)}}
+        assert passed("occlusion", "cnn", joined([run(wide)])) is good
 
 
 def test_bands_are_judged_on_exchanged_bands():

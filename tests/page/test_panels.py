@@ -15,7 +15,7 @@ from detectors.registry import Version
 from explain import explain
 from page import cards, evidence, figures
 from page.analysis import BY_TIME, Opinion, Report
-from page.methods import named
+from page.methods import joined, named
 from page.panels import EMPTY, nothing, panels
 
 CALIBRATION = Calibration(scale=2.0, threshold=0.1, abstain=(-0.5, 0.6))
@@ -153,6 +153,17 @@ def test_features_of_the_voice_stand_in_place_of_frequencies():
     html = evidence.bands_panel(replace(scored, bands=groups))
     assert "Which features of the voice decided" in text(html)
     assert text(html).index("pauses") < text(html).index("jitter")  # the larger one first
+
+
+def test_no_seconds_are_lit_where_no_method_is_better_than_knowing_nothing(monkeypatch):
+    blind = {"cnn": {"time_swap": {"auc": 0.58, "auc_ci": [0.5, 0.66]}}}
+    loud = {"cnn": {"time_swap": {"auc": 0.6, "auc_ci": [0.55, 0.65]}}}
+    rates = joined([{"clips": 60, "methods": {"energy": loud, **dict.fromkeys(BY_TIME, blind)}}])
+    monkeypatch.setattr("page.evidence.hit_rates", lambda: rates)
+    assert "No seconds are lit" in text(evidence.seconds_panel(report()))
+    assert "No seconds are lit" not in text(evidence.seconds_panel(report(step="Reading")))
+    monkeypatch.setattr("page.evidence.hit_rates", dict)
+    assert "No seconds are lit" not in text(evidence.seconds_panel(report()))
 
 
 def test_timeline_is_for_recordings_of_several_windows():
