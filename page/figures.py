@@ -43,9 +43,9 @@ def towards(value: float) -> str:
 
 
 def signed(value: float) -> str:
-    """A value with its sign and two digits that say something: "+1.3", "-0.04"."""
-    small = abs(value) < 0.095
-    return f"{value:+.2f}" if small else f"{value:+.1f}"
+    """A value with its sign and two digits that say something: "+1.3", "-0.04", "0.00"."""
+    said = f"{value:+.2f}" if abs(value) < 0.095 else f"{value:+.1f}"
+    return said if float(said) else said[1:]
 
 
 # --- time ---

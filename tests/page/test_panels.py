@@ -136,7 +136,7 @@ def test_values_by_band_alone_are_drawn_over_the_window_that_they_explain():
     html = evidence.bands_panel(replace(scored, bands=bands))
     assert re.search(r"Strongest: 0\.0 to 1\.0 kHz, \+[\d.]+ towards fake", text(html))
     assert 'data-from="2.000" data-to="3.000"' in html
-    labels = [float(value) for value in re.findall(r"hz right[^>]*>([-+][\d.]+)<", html)]
+    labels = [float(value) for value in re.findall(r"hz right[^>]*>([-+]?[\d.]+)<", html)]
     np.testing.assert_allclose(labels, CALIBRATION.scale * bands.values, atol=0.051)
     assert "They add up to the step" in text(html)
 
@@ -182,7 +182,7 @@ def test_long_recordings_say_which_part_is_explained():
 def test_evidence_that_is_all_zero_can_be_drawn():
     shown = explained()
     flat = replace(shown.seconds, values=np.zeros(8))
-    assert "+0.00" in evidence.seconds_panel(replace(shown, seconds=flat))
+    assert "<b>0.00</b>" in evidence.seconds_panel(replace(shown, seconds=flat))
     assert figures.spectrogram(shown.wave, replace(shown.bands, values=0 * shown.bands.values))
 
 
@@ -229,3 +229,10 @@ def test_time_axis_has_a_few_round_marks(start, end):
 
 def test_clock():
     assert [figures.clock(s) for s in (0.0, 2.5, 65.0)] == ["0 s", "2.5 s", "1:05"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(1.26, "+1.3"), (-0.041, "-0.04"), (-0.004, "0.00"), (0.0, "0.00")]
+)
+def test_values_have_their_sign_and_nothing_has_none(value, said):
+    assert figures.signed(value) == said
