@@ -135,16 +135,22 @@ def max_sensitivity(values: ArrayLike, perturbed: Sequence[ArrayLike]) -> float:
     return moved / norm if norm > 0 else float("nan")
 
 
-def bootstrap(values: ArrayLike, rounds: int = 1000, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile interval of the mean of (n,) values, one a clip, when clips are drawn again.
+def bootstrap(
+    values: ArrayLike, clips: Sequence[str] | None = None, rounds: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile interval of the mean of (n,) values when clips are drawn again.
 
+    clips (n,): the clip that each value comes from; without it every value is a clip of its own.
     Source: Efron & Tibshirani 1993, "An introduction to the bootstrap", section 13.3.
     """
     values = np.asarray(values, dtype=np.float64)
     if not len(values):
         raise ValueError("An interval needs at least one clip.")
-    drawn = np.random.default_rng(seed).integers(0, len(values), (rounds, len(values)))
-    low, high = np.quantile(values[drawn].mean(axis=1), [0.025, 0.975])
+    own = np.arange(len(values)) if clips is None else np.unique(clips, return_inverse=True)[1]
+    total, count = np.bincount(own, values), np.bincount(own)
+    drawn = np.random.default_rng(seed).integers(0, len(total), (rounds, len(total)))
+    means = total[drawn].sum(axis=1) / count[drawn].sum(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
 
 

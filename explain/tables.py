@@ -8,8 +8,8 @@
   changed what is above `threshold`, the one of equal error rates on dev, or else on these clips.
 - control: a stretch of each clip pasted back, over all clips; an auc above 0.5 points at seams.
 - deletion, insertion: {fill: {auc, auc_ci}} in logits; random_order: the same without a map.
-- n is the number of swaps, clips that of clips. Intervals are 95 %, by bootstrap over clips. What
-  nothing supports is None.
+- n is the number of swaps, clips that of clips. Means are over swaps, intervals are 95 %, by
+  bootstrap over clips. What nothing supports is None.
 """
 
 from __future__ import annotations
@@ -139,15 +139,12 @@ def _swapped(rows: Sequence[Row], kind: str, dev: Mapping[str, Any] | None) -> d
 
 
 def _scores(pairs: Pairs) -> dict[str, Any]:
-    """Means and intervals over clips; a clip's swaps count as one."""
-    by_clip: dict[str, list[Row]] = defaultdict(list)
-    for clip, swap in pairs:
-        by_clip[clip].append(swap)
-    figures: dict[str, Any] = {"n": len(pairs), "clips": len(by_clip)}
-    for name in (*SCORES, "chance"):
-        values = [float(np.mean([s[name] for s in swaps])) for swaps in by_clip.values()]
-        figures |= {name: _mean(values)} if name == "chance" else _interval(name, values)
-    return figures
+    """Means over swaps, with intervals over clips: the swaps of one clip are drawn together."""
+    clips = [clip for clip, _ in pairs]
+    figures: dict[str, Any] = {"n": len(pairs), "clips": len(set(clips))}
+    for name in SCORES:
+        figures |= _interval(name, [swap[name] for _, swap in pairs], clips)
+    return figures | {"chance": _mean([swap["chance"] for _, swap in pairs])}
 
 
 def _segments(pairs: Pairs, threshold: float | None) -> dict[str, Any]:
@@ -175,9 +172,12 @@ def _with_interval(name: str, values: Sequence[float | None]) -> dict[str, Any]:
     return _interval("rho", [value for value in values if value is not None])
 
 
-def _interval(name: str, values: Sequence[float]) -> dict[str, Any]:
+def _interval(
+    name: str, values: Sequence[float], clips: Sequence[str] | None = None
+) -> dict[str, Any]:
     """{name, name_ci}"""
-    interval = list(bootstrap(values)) if len(values) > 1 else None
+    many = len(set(clips) if clips else values) > 1
+    interval = list(bootstrap(values, clips)) if many else None
     return {name: _mean(values), f"{name}_ci": interval}
 
 

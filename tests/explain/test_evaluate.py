@@ -198,7 +198,7 @@ def test_only_flipped_swaps_count_and_clips_are_what_is_drawn_again():
     dev = {"methods": {"m": {"d": {"time_swap": {"threshold": 2.0}, "band_swap": {}}}}}
     got = tables.figures(rows, ["m"], ["d"], None)["m"]["d"]["time_swap"]
     assert got["n"] == 3 and got["clips"] == 2
-    assert got["auc"] == pytest.approx((0.75 + 0.25) / 2) and got["auc_ci"] == [0.25, 0.75]
+    assert got["auc"] == pytest.approx((1 + 0.5 + 0.25) / 3) and got["auc_ci"] == [0.25, 0.75]
     assert got["unseen"]["auc"] == pytest.approx(0.625) and got["seen"]["auc"] == 0.5
     assert got["unconditional"]["n"] == 4
     assert got["eer"] == 0 and got["f1"] == 1

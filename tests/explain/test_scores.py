@@ -87,6 +87,15 @@ def test_the_bootstrap_covers_the_mean_and_narrows_with_clips():
     assert scores.bootstrap([0.5] * 9) == (0.5, 0.5)
 
 
+def test_the_bootstrap_draws_whole_clips():
+    values = np.random.default_rng(0).normal(0, 1, 20)
+    clips = [f"clip {n:02}" for n in range(20)]
+    copied = scores.bootstrap(np.repeat(values, 5), np.repeat(clips, 5))
+    assert copied == pytest.approx(scores.bootstrap(values))  # copies bring no certainty
+    assert np.diff(copied) > 1.5 * np.diff(scores.bootstrap(np.repeat(values, 5)))
+    assert scores.bootstrap([0, 1, 1, 1], ["a", "b", "b", "b"]) == (0, 1)
+
+
 @given(st.lists(st.floats(-9, 9), min_size=1, max_size=12), st.integers(1, 40))
 def test_rebinning_keeps_the_sum(values, cells):
     edges = np.linspace(0, 2, len(values) + 1)
