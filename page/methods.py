@@ -79,14 +79,15 @@ def offered(detector: Detector, name: str, rates: Rates) -> list[str]:
 def best(
     wanted: Sequence[str], detector: Detector, name: str, rates: Rates, kind: str = SECONDS
 ) -> str | None:
-    """Of the wanted methods, the one that localises edits of a kind best.
+    """Of the wanted methods that beat the trivial maps, the one that finds edits of a kind best.
 
     Areas are compared as they are printed, to two digits; of equals, and where nothing has been
-    measured, it is the first. By time it must be on offer. By band, where often nothing beats
-    loudness, it need not; `hit_sentence` says so then.
+    measured, it is the first. By band, where often nothing beats loudness, the best of all will do:
+    `hit_sentence` says so then.
     """
-    fit = offered(detector, name, rates) if kind == SECONDS else methods(detector)
-    there = [method for method in wanted if method in fit]
+    valid = [method for method in wanted if method in methods(detector)]
+    sure = [method for method in valid if passed(method, name, rates, kind)]
+    there = sure or (valid if kind == BANDS else [])
     areas = {method: _measured(method, name, rates, kind) for method in there}
     return max(there, key=lambda m: round((areas[m] or {"auc": 0.0})["auc"], 2), default=None)
 

@@ -106,6 +106,21 @@ def test_what_is_shown_by_frequency_is_chosen_and_judged_by_exchanged_bands():
     assert "hint" not in hit_sentence("shapley-time", "cnn", measured, BANDS)
 
 
+def test_by_band_the_best_of_all_will_do_where_nothing_beats_loudness():
+    measured = {
+        "occlusion": {"cnn": figures(0.8, kind=BANDS, within=0.1)},
+        "shapley-time": {"cnn": figures(0.75, kind=BANDS, within=0.01)},
+        "energy": {"cnn": figures(0.72, kind=BANDS)},
+    }
+    wanted = ("occlusion", "shapley-time")
+    sure = joined([run(measured)])
+    assert best(wanted, toy(Tone(1000)), "cnn", sure, BANDS) == "shapley-time"
+    loud = joined([run(measured | {"energy": {"cnn": figures(0.9, kind=BANDS)}})])
+    assert best(wanted, toy(Tone(1000)), "cnn", loud, BANDS) == "occlusion"
+    deaf = rates(occlusion=0.6, shapley_time=0.55, energy=0.7)
+    assert best(wanted, toy(Tone(1000)), "cnn", deaf) is None  # by time nothing is shown then
+
+
 def test_the_hit_rate_is_said_with_chance_interval_and_number():
     said = hit_sentence("shapley-time", "cnn", rates(shapley_time=0.8))
     assert "finds a planted edit 8 times in 10 (95 % interval: 7 to 9) for cnn" in said
