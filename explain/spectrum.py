@@ -127,6 +127,11 @@ def patches(sound: Spectrum, windows: int, bands: int) -> Patches:
     )
 
 
+def large(detector: Detector) -> bool:
+    """Does one forward take so long that a game of hundreds is no matter of seconds?"""
+    return hasattr(detector.net, "windows_at_once")
+
+
 def default_budget(detector: Detector) -> int:
     """Coalitions that are played in a few seconds on one core."""
-    return LARGE_NET if hasattr(detector.net, "windows_at_once") else SMALL_NET
+    return LARGE_NET if large(detector) else SMALL_NET

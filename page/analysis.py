@@ -18,6 +18,7 @@ from detectors import AudioError, Config, Detector, Score, Waveform, Window, rea
 from detectors.hearing import Hearing
 from detectors.registry import Version
 from explain import ExplainError, Explanation, explain, methods
+from explain.spectrum import large
 
 from .methods import BANDS, best, hit_rates
 
@@ -25,6 +26,7 @@ LONGEST_S = 600.0
 # Shown without being asked: of each the one that was measured to be the best for the detector.
 BY_TIME = ("shapley-grids", "shapley-time", "gradcam", "lime-time", "occlusion")
 BY_BAND = ("gradcam", "guided-gradcam", "shapley-bands", "integrated-gradients")
+UNHURRIED = "shapley-bands"  # where a network is large it is drawn when asked for
 BY_FEATURE = "shapley-groups"  # in place of frequencies, where a detector hears features
 
 
@@ -144,7 +146,8 @@ def explained_by(report: Report, wave: Waveform, name: str) -> Iterator[Report]:
     detector, rates = opinion.detector, hit_rates()
     by_time = best(BY_TIME, detector, name, rates)
     features = BY_FEATURE in methods(detector)
-    by_band = BY_FEATURE if features else best(BY_BAND, detector, name, rates, BANDS)
+    quick = [method for method in BY_BAND if method != UNHURRIED or not large(detector)]
+    by_band = BY_FEATURE if features else best(quick, detector, name, rates, BANDS)
     report = replace(report, wave=wave, explained=name, seconds=None, bands=None)
     try:
         if by_time:

@@ -14,6 +14,7 @@ from detectors import load
 from detectors.registry import Version
 from page.analysis import analyse, explained_by, judge, ranked
 from page.answer import answer
+from page.methods import joined
 
 
 class Energy(torch.nn.Module):
@@ -149,3 +150,15 @@ def test_answer_is_plain_json_with_the_documented_fields():
 def test_answer_names_the_detectors_when_the_wanted_one_is_not_there():
     *_, last = judge(SHORT, THREE)
     assert "resnet, cnn, aasist" in answer(last, detector="xlsr")["error"]
+
+
+def test_values_by_band_are_not_waited_for_on_a_large_network(monkeypatch):
+    first = {"time_swap": {"auc": 0.9, "auc_ci": [0.9, 0.9]}}
+    by_band = {"band_swap": {"auc": 0.9, "auc_ci": [0.9, 0.9]}}
+    run = {"shapley-grids": {"cnn": first}, "shapley-bands": {"cnn": by_band}}
+    rates = joined([{"clips": 60, "methods": run}])
+    monkeypatch.setattr("page.analysis.hit_rates", lambda: rates)
+    for slow, method in ((False, "shapley-bands"), (True, "integrated-gradients")):
+        monkeypatch.setattr("page.analysis.large", lambda detector, slow=slow: slow)
+        *_, last = analyse(SHORT, [entry("cnn", 500.0)])
+        assert last.bands.method == method
