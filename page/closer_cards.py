@@ -28,7 +28,7 @@ INTRO = """
 ASK_METHOD = """
 <h3>Explain it another way</h3>
 <p>Methods differ, and so does how often they are right. Only those are offered that suit the
-detector and were not beaten by maps that know nothing about it.</p>
+detector and surely beat maps that know nothing about it, as far as they are measured.</p>
 """
 ASK_EVIDENCE = """
 <h3>Hear the evidence</h3>
