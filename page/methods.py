@@ -85,7 +85,8 @@ def best(
     measured, it is the first. By band, where often nothing beats loudness, the best of all will do:
     `hit_sentence` says so then.
     """
-    valid = [method for method in wanted if method in methods(detector)]
+    known = methods(detector)
+    valid = [method for method in wanted if method in known]
     sure = [method for method in valid if passed(method, name, rates, kind)]
     there = sure or (valid if kind == BANDS else [])
     areas = {method: _measured(method, name, rates, kind) for method in there}
@@ -101,11 +102,11 @@ def passed(method: str, name: str, rates: Rates, kind: str | None = None) -> boo
     """Does it localise edits of a kind better than every map that knows nothing of the detector?
 
     Its whole 95 % interval must lie above their areas. The kind is its own (`judged_by`) by
-    default. True as long as it has not been measured.
+    default. True as long as it has not been measured on more than one clip.
     """
     kind = kind or judged_by(method)
     own = _measured(method, name, rates, kind)
-    if own is None:
+    if own is None or own["auc_ci"] is None:
         return True
     trivial = [_on(kind, figures) for figures in rates[method][name]["trivial"].values()]
     return all(own["auc_ci"][0] > other["auc"] for other in trivial if other)

@@ -73,6 +73,12 @@ def test_a_method_passes_if_its_whole_interval_lies_above_the_trivial_maps():
         assert passed("occlusion", "cnn", joined([run(wide)])) is good
 
 
+def test_a_single_clip_which_has_no_interval_turns_no_method_away():
+    one = {"occlusion": {"cnn": figures(0.5)}, "energy": {"cnn": figures(0.6)}}
+    one["occlusion"]["cnn"]["time_swap"]["auc_ci"] = None
+    assert passed("occlusion", "cnn", joined([run(one)]))
+
+
 def test_bands_are_judged_on_exchanged_bands():
     measured = {
         "shapley-bands": {"cnn": figures(0.7, kind="band_swap") | figures(0.1)},
