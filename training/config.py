@@ -41,9 +41,10 @@ class TrainConfig:
     end runs on whole clips ahead of training, on each as it is and on augmented copies, so many
     together; they are kept in runs/features, and batches are crops of them. members: the detectors
     that a fusion weighs. teachers: detectors that a network on the waveform takes hints from. init:
-    state dict to start from; pretrained: start from ImageNet's weights; credit: whose weights these
-    are, for the card. ema: decay of the averaged weights, which are what is evaluated and saved.
-    half: bfloat16 forward and backward (weights stay float32).
+    a detector's weights.safetensors or a state dict to start from; pretrained: start from
+    ImageNet's weights; credit: whose weights these are, for the card. ema: decay of the averaged
+    weights, which are what is evaluated and saved. half: bfloat16 forward and backward
+    where the processor has it (weights stay float32).
     """
 
     name: str

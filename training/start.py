@@ -6,6 +6,8 @@ import pickle
 from http.client import HTTPException
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from detectors.models.imagenet import ImageNetTrunk
@@ -24,14 +26,17 @@ def begin(net: nn.Module, config: TrainConfig) -> None:
 
 
 def start_from(net: nn.Module, path: str) -> None:
-    """Load a state dict (read without unpickling code) as the first weights.
+    """Load a detector's weights.safetensors or a state dict (read without unpickling code).
 
     Raises ConfigError when the file is absent or does not fit.
     """
     try:
+        if path.endswith(".safetensors"):
+            net.load_state_dict(load_file(path))
+            return
         weights = torch.load(path, weights_only=True, map_location="cpu")
         getattr(net, "load_published", net.load_state_dict)(weights)
-    except (OSError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+    except (OSError, KeyError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
         raise ConfigError(f"Training cannot start from {path}: {error}") from error
 
 

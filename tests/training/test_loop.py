@@ -9,7 +9,8 @@ import pytest
 import torch
 from corpora import tiny_corpus
 
-from training.config import TrainConfig
+from training import loop
+from training.config import ConfigError, TrainConfig
 from training.data import decode_all
 from training.loop import Material, Trainer
 from training.manifest import read_manifest
@@ -100,3 +101,35 @@ def test_every_architecture_takes_an_epoch(architecture, material, tmp_path):
     logits = detector.logits(x)
     assert logits.isfinite().all()
     assert not logits.requires_grad
+
+
+def test_it_starts_from_the_weights_of_a_detector(material, tmp_path):
+    Trainer(SMALL, material, tmp_path / "one.pt").detector.save(tmp_path / "one")
+    init = str(tmp_path / "one/weights.safetensors")
+    config = replace(SMALL, seed=9, init=init)
+    again = Trainer(config, material, tmp_path / "again.pt").detector
+    first = Trainer(SMALL, material, tmp_path / "fresh.pt").detector
+    assert all(torch.equal(w, weights(again)[k]) for k, w in weights(first).items())
+    wider = replace(config, options={"channels": [4, 12], "embedding": 8})
+    with pytest.raises(ConfigError, match="Training cannot start from"):
+        Trainer(wider, material, tmp_path / "wider.pt")
+    (tmp_path / "one/weights.safetensors").write_bytes(b"no weights")
+    with pytest.raises(ConfigError, match="Training cannot start from"):
+        Trainer(config, material, tmp_path / "broken.pt")
+
+
+def test_bfloat16_is_used_only_where_the_processor_has_it(material, tmp_path, monkeypatch):
+    used = []
+    autocast = torch.autocast
+
+    def watched(*given, **named):
+        used.append(named["enabled"])
+        return autocast(*given, **{**named, "enabled": False})
+
+    monkeypatch.setattr(torch, "autocast", watched)
+    for has in (True, False):
+        monkeypatch.setattr(loop, "_has_bfloat16", lambda device, has=has: has)
+        trainer = Trainer(SMALL, material, tmp_path / f"{has}.pt")
+        used.clear()
+        trainer._batch(torch.randn(4, 16_000), torch.tensor([0.0, 1.0, 0.0, 1.0]))
+        assert used[0] is has
