@@ -20,6 +20,7 @@ from .cards import tone
 from .closer import Look
 from .evidence import in_llr
 from .methods import Rates, hit_sentence, named
+from .spectrogram import spectrogram
 
 INTRO = """
 <h2>Look closer</h2>
@@ -98,7 +99,7 @@ def _picture(explanation: Explanation, wave: Waveform) -> str:
         return figures.bars(_named_values(explanation))
     if explanation.freqs is None:
         return figures.waveform(wave, explanation)
-    return figures.spectrogram(wave, explanation)
+    return spectrogram(wave, explanation)
 
 
 def _named_values(explanation: Explanation) -> list[tuple[str, float]]:

@@ -16,6 +16,7 @@ from . import figures
 from .analysis import BY_FEATURE, BY_TIME, Opinion, Report, opinion_of, worst_window
 from .cards import panel
 from .methods import BANDS, best, hit_rates, hit_sentence, named
+from .spectrogram import loudest_cells, spectrogram
 
 PLAY = (
     '<div class="player"><button class="play" data-toggle '
@@ -135,13 +136,13 @@ def bands_panel(report: Report) -> str:
     text = (
         f"<p>The same stretch by frequency: the texture is the sound, colour is what moved "
         f"<b>{escape(report.explained)}</b>. Strongest: "
-        f"{escape(figures.loudest_cells(picture))}.</p>"
+        f"{escape(loudest_cells(picture))}.</p>"
         '<label class="switch"><input type="checkbox" checked data-heat> Show what decided</label>'
     )
     hint = f"{named(bands.method)}: a map of where to listen, not a proof."
     foot = _how(bands) if bands.times is None else hint
     foot += f" {hit_sentence(bands.method, report.explained, hit_rates(), BANDS)}"
-    drawn = figures.spectrogram(report.wave, picture)
+    drawn = spectrogram(report.wave, picture)
     return panel("Which frequencies decided", text + drawn, escape(foot))
 
 

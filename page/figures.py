@@ -7,26 +7,18 @@ Warm colours and upwards are evidence for fake, cool colours and downwards for r
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable, Sequence
 from html import escape
 
 import numpy as np
-import torch
-from PIL import Image
 
 from detectors import Score, Waveform
 from detectors.audio import RATE
 from detectors.detector import Calibration
 from explain import Explanation, decisive_seconds
 from explain.explanation import over_time
-from explain.heat import heat
 
 COLUMNS = 640  # points across a drawn waveform
-N_FFT, HOP = 512, 64  # 32-ms frames every 4 ms: a picture about a thousand pixels wide
-RANGE_DB = 70.0
-WARM, COOL = (249, 115, 22), (37, 99, 235)
 REACH = 33  # height of the longest bar in per cent: its label fits beyond it
 FEW = 10  # windows whose values have room on a narrow screen
 HEARD = 0.12  # share of the strongest window below which a window stays unlit
@@ -59,7 +51,7 @@ def waveform(wave: Waveform, explanation: Explanation | None = None) -> str:
     start, end = 0.0, wave.facts.seconds
     if explanation is None or explanation.times is None:
         svg = _envelope(wave.samples, "wave")
-        return _plot(_area(svg, start, end, "The recording's waveform.", 130), start, end)
+        return plot(_area(svg, start, end, "The recording's waveform.", 130), start, end)
     values, times = over_time(explanation)
     start, end = float(times[0]), float(times[-1])
     samples = wave.samples[round(start * RATE) : round(end * RATE)]
@@ -83,7 +75,7 @@ def waveform(wave: Waveform, explanation: Explanation | None = None) -> str:
     alt = "Bars: how far each stretch moved the answer, upwards to fake, downwards to real."
     kind = "bars" if len(bars) <= FEW else "bars many"
     below = _area(middle + "".join(bars), start, end, alt, 96, "".join(labels), kind)
-    return _plot(area + below, start, end)
+    return plot(area + below, start, end)
 
 
 def timeline(wave: Waveform, score: Score, calibration: Calibration) -> str:
@@ -112,7 +104,7 @@ def timeline(wave: Waveform, score: Score, calibration: Calibration) -> str:
     worst = max(score.windows, key=lambda window: window.llr)
     alt = f"Evidence over time; strongest for fake from {worst.start_s:.1f} to {worst.end_s:.1f} s."
     words = '<span class="corner top fake">fake</span><span class="corner bottom real">real</span>'
-    return _plot(_area(svg, 0, end, alt, 140, words), 0, end)
+    return plot(_area(svg, 0, end, alt, 140, words), 0, end)
 
 
 def strip(samples: np.ndarray, peak: float, alt: str) -> str:
@@ -133,87 +125,6 @@ def bars(rows: Sequence[tuple[str, float]]) -> str:
         for name, value in rows
     )
     return f'<dl class="names">{lines}</dl>'
-
-
-# --- time and frequency ---
-
-
-def spectrogram(wave: Waveform, explanation: Explanation | None = None) -> str:
-    """Loudness by time and frequency, 0 to 8 kHz, under the saliency of the explanation."""
-    start, end = 0.0, wave.facts.seconds
-    if explanation is not None and explanation.times is not None:
-        start, end = float(explanation.times[0]), float(explanation.times[-1])
-    samples = wave.samples[round(start * RATE) : round(end * RATE)]
-    ink = _loudness(samples)
-    layers = f'<img class="ink" alt="" src="{_picture(_black(ink))}"/>'
-    alt = "Spectrogram."
-    if explanation is not None and explanation.freqs is not None:
-        colours = _coloured(heat(explanation, ink.shape))
-        layers += f'<img class="heat" alt="" src="{_picture(colours)}"/>'
-        strongest = loudest_cells(explanation)
-        alt = f"Spectrogram with what decided coloured; strongest {strongest}."
-    ticks = "".join(
-        f'<span class="hz" style="bottom:{12.5 * khz}%">{khz} kHz</span>' for khz in (2, 4, 6)
-    )
-    if explanation is not None and explanation.values.shape[-1] == 1:
-        ticks += _band_labels(explanation)
-    return _plot(_frame(layers + ticks, start, end, alt, 240, "pixels"), start, end)
-
-
-def _band_labels(explanation: Explanation) -> str:
-    """The value of each band of a map that is one column wide, at its right edge."""
-    assert explanation.freqs is not None
-    middles = 100 * (explanation.freqs[:-1] + explanation.freqs[1:]) / RATE
-    return "".join(
-        f'<span class="hz right" style="bottom:{at:.1f}%">{signed(value)}</span>'
-        for at, value in zip(middles, explanation.values[:, 0], strict=True)
-    )
-
-
-def loudest_cells(explanation: Explanation) -> str:
-    """Where a map over time and frequency is strongest, in words: "2.1 to 2.6 s, 3 to 4 kHz"."""
-    assert explanation.times is not None and explanation.freqs is not None
-    if explanation.values.shape[1] == 1:
-        band = int(np.argmax(np.abs(explanation.values)))
-        low, high = explanation.freqs[band : band + 2] / 1000
-        return f"{low:.1f} to {high:.1f} kHz, {towards(float(explanation.values[band, 0]))}"
-    start, end, value = decisive_seconds(explanation, 1)[0]
-    centres = (explanation.times[:-1] + explanation.times[1:]) / 2
-    there = explanation.values[:, (centres >= start) & (centres <= end)].sum(axis=1)
-    hz = (explanation.freqs[:-1] + explanation.freqs[1:]) / 2
-    bands = [np.sum(there[(hz >= 1000 * k) & (hz < 1000 * (k + 1))]) for k in range(8)]
-    best = int(np.argmax(np.sign(value) * np.array(bands)))
-    return f"{start:.1f} to {end:.1f} s, {best} to {best + 1} kHz, towards {side(value)}"
-
-
-def _loudness(samples: np.ndarray) -> np.ndarray:
-    """(257, t) from 0 (RANGE_DB below the loudest cell, or less) to 1."""
-    x = torch.from_numpy(np.ascontiguousarray(samples))
-    spectrum = torch.stft(
-        x, N_FFT, HOP, window=torch.hann_window(N_FFT), return_complex=True, pad_mode="constant"
-    )
-    power = spectrum.abs().square().numpy()
-    decibels = 10 * np.log10(power / max(float(power.max()), 1e-12) + 1e-12)
-    return np.clip(1 + decibels / RANGE_DB, 0, 1)
-
-
-def _black(ink: np.ndarray) -> np.ndarray:
-    """(f, t) from 0 to 1 -> (f, t, 4) black whose opacity is the loudness."""
-    alpha = (255 * ink**1.5).astype(np.uint8)
-    return np.dstack([np.zeros((*ink.shape, 3), np.uint8), alpha])
-
-
-def _coloured(strength: np.ndarray) -> np.ndarray:
-    """(f, t) from -1 to 1 -> (f, t, 4) warm or cool whose opacity is the strength."""
-    colour = np.where(strength[..., None] > 0, np.array(WARM), np.array(COOL)).astype(np.uint8)
-    return np.dstack([colour, (215 * np.abs(strength)).astype(np.uint8)])
-
-
-def _picture(rgba: np.ndarray) -> str:
-    """(f, t, 4) with frequency rising -> data address of a WebP picture, 0 Hz at the bottom."""
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(rgba[::-1])).save(file, "WEBP", quality=80)
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 # --- probability ---
@@ -274,17 +185,19 @@ def _area(
     svg: str, start: float, end: float, alt: str, height: int, over: str = "", kind: str = ""
 ) -> str:
     box = 'viewBox="0 0 1000 100" preserveAspectRatio="none" aria-hidden="true"'
-    return _frame(f"<svg {box}>{svg}</svg>{over}", start, end, alt, height, kind)
+    return frame(f"<svg {box}>{svg}</svg>{over}", start, end, alt, height, kind)
 
 
-def _frame(inside: str, start: float, end: float, alt: str, height: int, kind: str) -> str:
+def frame(inside: str, start: float, end: float, alt: str, height: int, kind: str) -> str:
+    """A picture of the seconds from start to end, over which the player's cursor moves."""
     return (
         f'<div class="area {kind}" style="height:{height}px" role="img" aria-label="{escape(alt)}" '
         f'data-from="{start:.3f}" data-to="{end:.3f}">{inside}<i class="cursor"></i></div>'
     )
 
 
-def _plot(areas: str, start: float, end: float) -> str:
+def plot(areas: str, start: float, end: float) -> str:
+    """Pictures of the same seconds above their clock."""
     marks = ""
     for at in _ticks(start, end):
         share = (at - start) / (end - start)

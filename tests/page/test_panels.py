@@ -17,6 +17,7 @@ from page import cards, evidence, figures
 from page.analysis import BY_TIME, Opinion, Report
 from page.methods import joined, named
 from page.panels import EMPTY, nothing, panels
+from page.spectrogram import spectrogram
 
 CALIBRATION = Calibration(scale=2.0, threshold=0.1, abstain=(-0.5, 0.6))
 FIGURES = {"dev": {"eer": 0.2}, "test": {"eer": 0.14, "eer_ci": [0.11, 0.17]}}
@@ -183,7 +184,7 @@ def test_evidence_that_is_all_zero_can_be_drawn():
     shown = explained()
     flat = replace(shown.seconds, values=np.zeros(8))
     assert "<b>0.00</b>" in evidence.seconds_panel(replace(shown, seconds=flat))
-    assert figures.spectrogram(shown.wave, replace(shown.bands, values=0 * shown.bands.values))
+    assert spectrogram(shown.wave, replace(shown.bands, values=0 * shown.bands.values))
 
 
 def test_facts_escape_what_the_file_says_and_warn_about_weak_recordings():
