@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,15 +53,15 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure the chosen methods (all valid ones if none) and the trivial maps on bona fide clips.
 
-    Each clip gets swaps by one faker of SEEN and one of UNSEEN, in turn. probes: the first clips,
-    on which faithfulness and stability are measured as well. draws: planted detectors for each
-    method. turned: methods, for slow ones, explain only the swaps that turn the verdict, and have
-    no unconditional figures and no control. thresholds: the result of an evaluation on dev, whose
-    thresholds F1 is taken at. scratch: file of JSON lines, one a clip, detector and method; what
-    is there is not computed again. Returns {seed, corpus_hash, turned, clips, skipped, detectors,
-    planted, methods: {name: {detector: figures}}}, ready for JSON. Raises ExplainError for a
-    method that explains none of the detectors, a scratch file of another evaluation, and clips
-    without speech.
+    Each clip gets swaps by one faker of SEEN and one of UNSEEN, in turn. probes: clips on which
+    faithfulness and stability are measured as well, the first on which a method has something to
+    explain. draws: planted detectors for each method. turned: methods, for slow ones, explain only
+    the swaps that turn the verdict, and have no unconditional figures and no control. thresholds:
+    the result of an evaluation on dev, whose thresholds F1 is taken at. scratch: file of JSON
+    lines, one a clip, detector and method; what is there is not computed again. Returns {seed,
+    corpus_hash, turned, clips, skipped, detectors, planted, methods: {name: {detector: figures}}},
+    ready for JSON. Raises ExplainError for a method that explains none of the detectors, a scratch
+    file of another evaluation, and clips without speech.
     """
     valid = {name: _methods(detector, chosen) for name, detector in detectors.items()}
     names = list(dict.fromkeys(method for own in valid.values() for method in own))
@@ -77,11 +78,12 @@ def evaluate(
         for place, clip in enumerate(clips):
             for name, subject in bench.items():
                 for method in valid[name]:
-                    key = (clip.id, name, subject.pin, method, place < probes)
+                    probed = rows.probed[name, method] < probes
+                    key = (clip.id, name, subject.pin, method, probed)
                     if key not in rows:
                         subject.take(clip, place, seed)
                         slow = turned and method in METHODS
-                        rows.add(key, subject.judge(method, place < probes, slow))
+                        rows.add(key, subject.judge(method, probed, slow))
                     bar.update()
     used = rows.used
     if not any(row["swaps"] for row in used):
@@ -212,6 +214,7 @@ class _Rows:
         self._path = path
         self._there: dict[str, Row] = {}
         self.used: list[Row] = []
+        self.probed: Counter[tuple[str, str]] = Counter()  # clips, by detector and method
         if path is None:
             return
         if path.is_file():
@@ -229,11 +232,15 @@ class _Rows:
         """Is it there? If so it counts as used."""
         row = self._there.get(json.dumps(key))
         if row is not None:
-            self.used.append(row)
+            self._use(row)
         return row is not None
 
-    def add(self, key: tuple[Any, ...], row: Row) -> None:
+    def _use(self, row: Row) -> None:
         self.used.append(row)
+        self.probed[row["detector"], row["method"]] += row["probe"] is not None
+
+    def add(self, key: tuple[Any, ...], row: Row) -> None:
+        self._use(row)
         if self._path is not None:
             with self._path.open("a") as file:
                 file.write(json.dumps({"key": key, "row": row}) + "\n")
