@@ -1,6 +1,6 @@
 """The spectrogram of a recording under the saliency of an explanation, as HTML.
 
-Colours and the clock are those of `figures`.
+Warm colours are evidence for fake, cool ones for real; the clock is that of `figures`.
 """
 
 from __future__ import annotations
