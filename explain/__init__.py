@@ -24,6 +24,7 @@ from . import (
     integrated_gradients,
     lime,
     occlusion,
+    pieces,
     shap_check,
     shapley_bands,
     shapley_grids,
@@ -48,6 +49,7 @@ METHODS: dict[str, Callable[..., Explanation]] = {
     "saliency": gradients.saliency,
     "deeplift": deeplift.attribute,
     "occlusion": occlusion.attribute,
+    "pieces": pieces.attribute,
     "lime-time": lime.over_windows,
     "lime-patches": lime.over_patches,
     "shap-permutation": shap_check.over_windows,
@@ -61,6 +63,7 @@ REFUSALS: dict[str, Callable[[Detector], str | None]] = {
     "gradient-shap": spectrum.refusal,
     "saliency": spectrum.refusal,
     "deeplift": deeplift.refusal,
+    "pieces": pieces.refusal,
     "shap-permutation": shap_check.refusal,
     "shap-partition": shap_check.refusal,
 }

@@ -56,7 +56,8 @@ def evaluate(
     Each clip gets swaps by one faker of SEEN and one of UNSEEN, in turn. probes: clips on which
     faithfulness and stability are measured as well, the first on which a method has something to
     explain. draws: planted detectors for each method. turned: methods, for slow ones, explain only
-    the swaps that turn the verdict, and have no unconditional figures and no control. thresholds:
+    the swaps that turn the verdict, and have no unconditional figures and no control; the trivial
+    maps then have no faithfulness and stability. thresholds:
     the result of an evaluation on dev, whose thresholds F1 is taken at. scratch: file of JSON
     lines, one a clip, detector and method; what is there is not computed again. Returns {seed,
     corpus_hash, turned, clips, skipped, detectors, planted, methods: {name: {detector: figures}}},
@@ -78,11 +79,11 @@ def evaluate(
         for place, clip in enumerate(clips):
             for name, subject in bench.items():
                 for method in valid[name]:
-                    probed = rows.probed[name, method] < probes
+                    slow = turned and method in METHODS
+                    probed = rows.probed[name, method] < probes and (slow or not turned)
                     key = (clip.id, name, subject.pin, method, probed)
                     if key not in rows:
                         subject.take(clip, place, seed)
-                        slow = turned and method in METHODS
                         rows.add(key, subject.judge(method, probed, slow))
                     bar.update()
     used = rows.used

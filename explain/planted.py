@@ -47,6 +47,8 @@ class Additive(nn.Module):
     from the clip in it instead of the baseline, whatever the other windows hold.
     """
 
+    whole_windows = True  # a second is known by its place
+
     def __init__(self, plants: Sequence[Plant]) -> None:
         super().__init__()
         self.plants = tuple(plants)

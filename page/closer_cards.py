@@ -19,7 +19,7 @@ from .analysis import Report, opinion_of
 from .cards import tone
 from .closer import Look
 from .evidence import in_llr
-from .methods import Rates, hit_sentence, named
+from .methods import Rates, hit_sentence, named, question
 from .spectrogram import spectrogram
 
 INTRO = """
@@ -88,7 +88,7 @@ def look_card(look: Look, report: Report, wave: Waveform, rates: Rates) -> str:
     notes = " ".join(escape(note) for note in (*_limits(explanation), *explanation.notes, costs))
     return (
         f'<p class="hit">{escape(hit_sentence(look.method, look.name, rates))}</p>'
-        f"<p>How far each part moved <b>{escape(look.name)}</b>'s answer, in LLR: "
+        f"<p>{question(look.method, 'part', f'<b>{escape(look.name)}</b>')}, in LLR: "
         '<b class="fake">towards fake</b>, <b class="real">towards real</b>.</p>'
         f'{_picture(explanation, wave)}<p class="foot">{notes}</p>'
     )

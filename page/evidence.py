@@ -15,7 +15,7 @@ from explain.explanation import by_size
 from . import figures
 from .analysis import BY_FEATURE, BY_TIME, Opinion, Report, opinion_of, worst_window
 from .cards import panel
-from .methods import BANDS, best, hit_rates, hit_sentence, named
+from .methods import BANDS, best, hit_rates, hit_sentence, named, question
 from .spectrogram import loudest_cells, spectrogram
 
 PLAY = (
@@ -35,6 +35,8 @@ HOW = {
     "become background noise at random (LIME).",
     "occlusion": "How far the LLR falls when a stretch becomes background noise, one after the "
     "other.",
+    "pieces": "How far the LLR of each second, heard by itself, lies above the line to fake; as "
+    "shares of the mean over all of them.",
     "gradcam": "Grad-CAM in LLR, summed over frequency: where to listen, not a proof.",
     "shapley-bands": "Shapley values in LLR: {count} bands, heard in combinations; what is left "
     "out becomes background noise.",
@@ -63,7 +65,7 @@ def seconds_panel(report: Report) -> str:
     )
     name = escape(report.explained)
     text = (
-        f"<p>How far each stretch moved <b>{name}</b>'s answer: "
+        f"<p>{question(explanation.method, 'stretch', f'<b>{name}</b>')}: "
         '<b class="fake">▲ towards fake</b>, <b class="real">▼ towards real</b>. '
         f"{_where(report)}</p>"
         f'<p class="chips">Strongest: {chips}</p>'

@@ -36,6 +36,7 @@ NAMES = {
     "saliency": "Saliency",
     "deeplift": "DeepLIFT",
     "occlusion": "Occlusion",
+    "pieces": "Each second by itself",
     "lime-time": "LIME by time",
     "lime-patches": "LIME by time and band",
     "shap-permutation": "SHAP's permutations, by time",
@@ -69,6 +70,13 @@ def joined(runs: Sequence[Mapping[str, Any]]) -> Rates:
 
 def named(method: str) -> str:
     return NAMES.get(method, method)
+
+
+def question(method: str, part: str, name: str) -> str:
+    """What the values of a method answer about a detector, as the beginning of a sentence."""
+    if method == "pieces":
+        return f"What {name} makes of each second by itself"
+    return f"How far each {part} moved {name}'s answer"
 
 
 def offered(detector: Detector, name: str, rates: Rates) -> list[str]:

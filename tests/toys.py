@@ -15,6 +15,8 @@ WINDOW = 16_000
 class Linear(nn.Module):
     """Logit = weight . x: additive over samples, so every attribution has a closed form."""
 
+    whole_windows = True
+
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight)
@@ -25,6 +27,8 @@ class Linear(nn.Module):
 
 class Both(nn.Module):
     """Logit = product of two linear functions: evidence that only counts together."""
+
+    whole_windows = True
 
     def __init__(self, first: Tensor, second: Tensor) -> None:
         super().__init__()

@@ -30,6 +30,7 @@ class RawGATST(nn.Module):
     """
 
     windows_at_once = 1  # 0.7 GB a window
+    whole_windows = True  # the projections fix the number of columns
 
     def __init__(self, narrow: int = 32, wide: int = 64) -> None:
         super().__init__()
