@@ -6,6 +6,7 @@ Each takes (n,) float32 at 16 kHz and a generator, and returns (n,) float32.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import soundfile
@@ -16,6 +17,8 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import fftconvolve
 
 from detectors.audio import RATE
+
+Step = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 # how often each codec is drawn; Opus takes four times as long as the others together
 CODECS = {"mp3": 0.35, "vorbis": 0.3, "opus": 0.05, "ulaw": 0.15, "alaw": 0.15}
@@ -37,9 +40,17 @@ class Augment:
 
 def augment(x: np.ndarray, chances: Augment, rng: np.random.Generator) -> np.ndarray:
     """One random chain in the order of a recording: room, microphone, noise, channel, codec."""
+    return degrade(move(x, chances, rng), chances, rng)
+
+
+def move(x: np.ndarray, chances: Augment, rng: np.random.Generator) -> np.ndarray:
+    """The part of the chain that changes what is heard when."""
+    return _chain(x, ((chances.edges, edges), (chances.speed, speed)), rng)
+
+
+def degrade(x: np.ndarray, chances: Augment, rng: np.random.Generator) -> np.ndarray:
+    """The part of the chain that leaves every moment where it is."""
     steps = (
-        (chances.edges, edges),
-        (chances.speed, speed),
         (chances.reverb, reverb),
         (chances.colour, colour),
         (chances.noise, noise),
@@ -47,6 +58,12 @@ def augment(x: np.ndarray, chances: Augment, rng: np.random.Generator) -> np.nda
         (chances.bandwidth, bandwidth),
         (chances.codec, codec),
     )
+    return _chain(x, steps, rng)
+
+
+def _chain(
+    x: np.ndarray, steps: Sequence[tuple[float, Step]], rng: np.random.Generator
+) -> np.ndarray:
     for chance, step in steps:
         if rng.random() < chance:
             x = step(x, rng)

@@ -37,14 +37,15 @@ class TrainConfig:
     frontend: that of the catalogue for the architecture unless it is named. copies: fakers whose
     copies of train's bona fide clips join in as spoofs; made on first use and kept in runs/copies.
     paired: share of the pairs that are a recording and a copy of it. swaps: share of the drawn
-    copies of which only a stretch is put into the recording. cache_variants: above 0, the front-
-    end runs on whole clips ahead of training, on each as it is and on augmented copies, so many
-    together; they are kept in runs/features, and batches are crops of them. members: the detectors
-    that a fusion weighs. teachers: detectors that a network on the waveform takes hints from. init:
-    a detector's weights.safetensors or a state dict to start from; pretrained: start from
-    ImageNet's weights; credit: whose weights these are, for the card. ema: decay of the averaged
-    weights, which are what is evaluated and saved. half: bfloat16 forward and backward
-    where the processor has it (weights stay float32).
+    copies of which only a stretch is put into the recording. columns: weight of a second loss, for
+    networks that judge each moment by itself, against the seconds that are synthetic.
+    cache_variants: above 0, the front-end runs on whole clips ahead of training, on each as it is
+    and on augmented copies, so many together; they are kept in runs/features, and batches are crops
+    of them. members: the detectors that a fusion weighs. teachers: detectors that a network on the
+    waveform takes hints from. init: a detector's weights.safetensors or a state dict to start from;
+    pretrained: start from ImageNet's weights; credit: whose weights these are, for the card. ema:
+    decay of the averaged weights, which are what is evaluated and saved. half: bfloat16 forward and
+    backward where the processor has it (weights stay float32).
     """
 
     name: str
@@ -57,6 +58,7 @@ class TrainConfig:
     copies: tuple[str, ...] = ()
     paired: float = 0.0
     swaps: float = 0.0
+    columns: float = 0.0
     cache_variants: int = 0
     members: tuple[str, ...] = ()
     teachers: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from tqdm import tqdm
 
 from detectors.audio import RATE
 
-from .augment import Augment, augment
+from .augment import Augment, degrade, move
 from .manifest import Clip, ManifestError
 
 
@@ -86,10 +87,11 @@ def _weights(clips: Sequence[Clip]) -> list[float]:
     return [size[group] ** -0.5 for group in groups]
 
 
-class Batches(Dataset[tuple[Tensor, Tensor]]):
+class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Batches of augmented crops; batch i of epoch e is a function of (seed, e, i) alone.
 
-    Each item is x (b, n) float32 and y (b,), 1 = spoof. All crops of a batch have one length,
+    Each item is x (b, n) float32, y (b,), 1 = spoof, and the seconds that are synthetic, (b, n)
+    bool. All crops of a batch have one length,
     drawn from `crop_s` seconds; clips too short for it are repeated. With the chance `swaps`, of a
     copy that was drawn only a stretch of 0.5 to 1.5 s is put into the recording it was made of.
     """
@@ -114,28 +116,32 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.plan) // self.batch
 
-    def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, i: int) -> tuple[Tensor, Tensor, Tensor]:
         rng = np.random.default_rng([*self.seed, i])
         n = int(rng.uniform(*self.crop_s) * self.rate)
         rows = self.plan[i * self.batch : (i + 1) * self.batch]
-        x = np.stack([self._crop(row, n, rng) for row in rows])
+        x, where = zip(*(self._crop(row, n, rng) for row in rows), strict=True)
         y = np.array([self.clips[row].is_spoof for row in rows], dtype=np.float32)
-        return torch.from_numpy(x), torch.from_numpy(y)
+        return torch.from_numpy(np.stack(x)), torch.from_numpy(y), torch.from_numpy(np.stack(where))
 
-    def _crop(self, row: int, n: int, rng: np.random.Generator) -> np.ndarray:
+    def _crop(self, row: int, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """n samples of a clip, augmented, and which of them are synthetic."""
         x = self.audio[row].astype(np.float32) / 32767
+        where = np.full(len(x), float(self.clips[row].is_spoof), dtype=np.float32)
         if row in self.original and rng.random() < self.swaps:
-            x = self._swapped(x, self.audio[self.original[row]].astype(np.float32) / 32767, n, rng)
-        x = augment(x, self.chances, rng)
+            original = self.audio[self.original[row]].astype(np.float32) / 32767
+            x, where = self._swapped(x, original, n, rng)
+        fake = move(where, self.chances, deepcopy(rng)) > 0.5  # moved as the sound is
+        x = degrade(move(x, self.chances, rng), self.chances, rng)
         if len(x) < n:
-            return np.resize(x, n)
+            return np.resize(x, n), np.resize(fake, n)
         start = rng.integers(0, len(x) - n + 1)
-        return x[start : start + n]
+        return x[start : start + n], fake[start : start + n]
 
     def _swapped(
         self, copy: np.ndarray, x: np.ndarray, n: int, rng: np.random.Generator
-    ) -> np.ndarray:
-        """n samples of the recording x with a stretch of its copy in them."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """n samples of the recording x with a stretch of its copy in them, and where it is."""
         from .fakes.swap import swap  # the fakers' libraries are an extra
 
         first = rng.integers(0, max(1, len(x) - n + 1))
@@ -143,7 +149,9 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         seconds = len(x) / RATE
         long = min(rng.uniform(0.5, 1.5), seconds)
         start = rng.uniform(0, seconds - long)
-        return swap(x, copy, start, start + long)
+        at = np.arange(len(x)) / RATE
+        where = ((at >= start) & (at < start + long)).astype(np.float32)
+        return swap(x, copy, start, start + long), where
 
 
 def originals(clips: Sequence[Clip]) -> dict[int, int]:

@@ -54,11 +54,11 @@ def featurise(
 class FeatureBatches(Batches):
     """Batches of features instead of audio: x is (b, ..., frames), each row from any copy."""
 
-    def _crop(self, row: int, n: int, rng: np.random.Generator) -> np.ndarray:
+    def _crop(self, row: int, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         x = self.audio[row][rng.integers(len(self.audio[row]))]
         start = rng.integers(0, max(x.shape[-1] - n, 0) + 1)
         frames = (start + np.arange(n)) % x.shape[-1]  # what is too short is repeated
-        return x[..., frames].astype(np.float32)
+        return x[..., frames].astype(np.float32), np.full(n, self.clips[row].is_spoof)
 
 
 def _make(jobs: Sequence[Job], config: TrainConfig) -> None:

@@ -22,6 +22,7 @@ from detectors.audio import RATE
 from detectors.detector import Config, Detector, cut
 from detectors.runtime import whole
 
+from . import columns
 from .backbone import resolved
 from .config import SpecAugment, TrainConfig
 from .data import Batches, epoch_plan
@@ -137,15 +138,15 @@ class Trainer:
             leave=False,
             mininterval=10,
         )
-        for x, y in bar:
-            losses.append(self._batch(x.to(self.device), y.to(self.device)))
+        for batch in bar:
+            losses.append(self._batch(*(tensor.to(self.device) for tensor in batch)))
             self.step += 1
             bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}", refresh=False)
             if self.step % self.config.save_every == 0:
                 self.save()
         return float(np.mean(losses)) if losses else float("nan")
 
-    def _batches(self, first: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, first: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         c = self.config
         rng = random.Random(f"{c.seed} {self.epoch}")
         plan = epoch_plan(self.material.train, c.pairs, c.same_source, rng, c.paired)
@@ -164,16 +165,19 @@ class Trainer:
         rest = Subset(batches, range(first, len(batches)))
         return iter(DataLoader(rest, batch_size=None, num_workers=1, prefetch_factor=4))
 
-    def _batch(self, x: Tensor, y: Tensor) -> float:
+    def _batch(self, x: Tensor, y: Tensor, where: Tensor) -> float:
         c = self.config
         with torch.no_grad():
             features = x if self.features else self.frontend(self.detector.level(x))
             features = _spec_augment(features, c.spec_augment)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            target, missed = y * (1 - c.smoothing) + 0.5 * c.smoothing, 0.0
+            target, missed = y * (1 - c.smoothing) + 0.5 * c.smoothing, y.new_zeros(())
             if self.hints:
                 logit, opinion, missed = self.hints(self.net, features)
                 target = (target + opinion) / 2
+            elif isinstance(self.net, columns.TAKEN_BY) and c.columns:
+                logit, alone = columns.judge(self.net, features)
+                missed = c.columns * columns.missed(alone, where, c.smoothing)
             else:
                 logit = self.net(features)
         loss = binary_cross_entropy_with_logits(logit.float(), target) + missed

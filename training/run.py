@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from detectors.detector import Detector
 
+from . import columns
 from .calibrate import calibrate
 from .card import card
 from .config import ConfigError, TrainConfig
@@ -96,6 +97,8 @@ def check(config: TrainConfig) -> None:
         raise ConfigError("cache_variants needs a front-end with frames, and goes without swaps.")
     if hasattr(detector.net, "standardise_on") and not config.cache_variants:
         raise ConfigError(f"'{config.architecture}' is trained on cached features: cache_variants.")
+    if config.columns and not isinstance(detector.net, columns.TAKEN_BY):
+        raise ConfigError("columns: only cnn and resnet judge each moment by itself.")
     if config.teachers:
         hints(config, detector.net)
     if config.pretrained:

@@ -22,6 +22,11 @@ class AttentivePool(nn.Module):
         variance = (weight * x.square()).sum(dim=-1) - mean.square()
         return torch.cat([mean, variance.clamp_min(1e-6).sqrt()], dim=1)
 
+    @staticmethod
+    def alone(x: Tensor) -> Tensor:
+        """What the pool would give for each column by itself: (b, c, t) -> (b, t, 2c)."""
+        return torch.cat([x, torch.full_like(x, 1e-3)], dim=1).transpose(1, 2)
+
 
 def block(inputs: int, outputs: int, stride: tuple[int, int]) -> nn.Sequential:
     """Two 3x3 convolutions; the second one strides."""

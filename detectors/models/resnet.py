@@ -62,9 +62,17 @@ class ResNet18(nn.Module):
         """The last map with rows for bands and columns for time."""
         return self.features[-1]
 
+    def frames(self, picture: Tensor) -> Tensor:
+        """What is pooled over time: (b, 1, bands, frames) -> (b, 8 width, t)."""
+        return self.features(self.stem(picture)).mean(dim=2)
+
+    def verdict(self, frames: Tensor) -> Tensor:
+        """What `frames` gave -> (b,)."""
+        return self.out(self.drop(self.pool(frames))).squeeze(-1)
+
     def head(self, x: Tensor) -> Tensor:
         """Map of `features` (b, 8 width, f, t) -> (b,)."""
-        return self.out(self.drop(self.pool(x.mean(dim=2)))).squeeze(-1)
+        return self.verdict(x.mean(dim=2))
 
     def forward(self, picture: Tensor) -> Tensor:
-        return self.head(self.features(self.stem(picture)))
+        return self.verdict(self.frames(picture))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,38 +84,53 @@ def test_batches_are_a_function_of_seed_epoch_and_place():
     def batches(epoch):
         return Batches(audio, clips, plan, 4, (1.0, 2.0), EVERYTHING, (3, epoch))
 
-    x, y = batches(0)[5]
-    again, _ = batches(0)[5]
-    other, _ = batches(1)[5]
+    x, y, where = batches(0)[5]
+    again = batches(0)[5][0]
+    other = batches(1)[5][0]
     assert x.shape[0] == 4
     assert 16_000 <= x.shape[1] < 32_000
     assert y.tolist() == [float(p) for p in plan[20:24]]
+    assert where.shape == x.shape and where[y == 1].any(1).all() and not where[y == 0].any()
     assert x.equal(again)
     assert x.shape != other.shape or not x.equal(other)
     assert len(batches(0)) == 8
 
 
+PAIR = [
+    Clip(
+        id=name, path=Path(name), label=label, split="train", system=system, family="",
+        speaker="s", source="", language="en", codec="",
+    )
+    for name, label, system in (
+        ("a/one", "bonafide", "bonafide"), ("one-world", "spoof", "copy-world")
+    )
+]  # fmt: skip
+
+
 def test_a_swapped_copy_is_its_original_but_for_one_stretch():
     x = (3000 * voice(2.0)).astype(np.int16)
     copy = np.roll(x, 4000)
-    clips = [
-        Clip(
-            id=name, path=Path(name), label=label, split="train", system=system, family="",
-            speaker="s", source="", language="en", codec="",
-        )
-        for name, label, system in (
-            ("a/one", "bonafide", "bonafide"), ("one-world", "spoof", "copy-world")
-        )
-    ]  # fmt: skip
-    assert originals(clips) == {1: 0}
+    assert originals(PAIR) == {1: 0}
     off = Augment(*[0.0] * 8)
-    batches = Batches([x, copy], clips, [0, 1], 2, (2.0, 2.0), off, (0, 0), swaps=1.0)
+    batches = Batches([x, copy], PAIR, [0, 1], 2, (2.0, 2.0), off, (0, 0), swaps=1.0)
     for seed in range(5):
         batches.seed = (seed, 0)
-        rows, labels = batches[0]
+        rows, labels, where = batches[0]
         changed = np.flatnonzero(np.abs(rows[0] - rows[1]).numpy() > 1e-6)
         assert labels.tolist() == [0, 1]
         assert 0.3 * 16_000 < changed[-1] - changed[0] <= 1.5 * 16_000
+        told = np.flatnonzero(where[1])
+        assert abs(told[0] - changed[0]) < 200 and abs(told[-1] - changed[-1]) < 200
+        assert not where[0].any()
+
+
+def test_a_swapped_stretch_is_still_known_when_the_edges_moved():
+    x = np.full(48_000, 3000, dtype=np.int16)
+    moving = replace(Augment(*[0.0] * 8), edges=1.0, speed=1.0)
+    batches = Batches([x, -x], PAIR, [0, 1] * 10, 20, (2.0, 2.0), moving, (0, 0), swaps=1.0)
+    rows, _, where = batches[0]
+    for row, told in zip(rows[1::2], where[1::2], strict=True):
+        assert told.any() and ((row < -0.01) == told).float().mean() > 0.99
 
 
 def test_a_pair_can_be_a_recording_and_a_copy_of_it():

@@ -161,6 +161,7 @@ def test_a_detector_of_cached_features_trains_and_hears_sound(pool, material, tm
     [
         ({"cache_variants": 0}, "is trained on cached features"),
         ({"swaps": 0.1}, "goes without swaps"),
+        ({"columns": 0.5}, "only cnn and resnet judge each moment"),
         ({"architecture": "aasist", "frontend": "raw", "options": {}}, "front-end with frames"),
     ],
 )

@@ -10,6 +10,7 @@ import torch
 from corpora import tiny_corpus
 
 from training import loop
+from training.columns import judge
 from training.config import ConfigError, TrainConfig
 from training.data import decode_all
 from training.loop import Material, Trainer
@@ -53,11 +54,11 @@ def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(material, tmp_pa
     trainer = Trainer(SMALL, material, tmp_path / "killed.pt")
     step, seen = trainer._batch, []
 
-    def fatal(x, y):
+    def fatal(*batch):
         seen.append(1)
         if len(seen) == 10:  # in the middle of the second epoch, past a checkpoint
             raise Killed
-        return step(x, y)
+        return step(*batch)
 
     monkeypatch.setattr(trainer, "_batch", fatal)
     with pytest.raises(Killed):
@@ -75,6 +76,32 @@ def test_it_learns_an_obvious_fake(material, tmp_path):
     Trainer(config, material, tmp_path / "run.pt").run(lambda e, v: seen.append(v))
     assert seen[-1]["loss"] < 0.8 * seen[0]["loss"]
     assert max(v["held_auc"] for v in seen) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [("cnn", {"channels": [4, 8], "embedding": 8, "dropout": 0.0}),
+     ("resnet", {"width": 4, "dropout": 0.0})],
+)  # fmt: skip
+def test_columns_learn_which_seconds_are_synthetic(architecture, options, material, tmp_path):
+    config = replace(
+        SMALL, architecture=architecture, options=options, columns=1.0, epochs=10, half=False
+    )
+    trainer = Trainer(config, material, tmp_path / "run.pt")
+    rng = np.random.default_rng(0)
+    x = 0.1 * torch.from_numpy(rng.standard_normal((8, 16_000)).astype(np.float32))
+    where = torch.zeros(8, 16_000, dtype=torch.bool)
+    where[4:, 8_000:] = True
+    t = torch.arange(16_000) / 16_000
+    x += where * 0.2 * torch.sin(2 * torch.pi * 3000 * t)
+    for _ in range(60):
+        trainer._batch(x, where.any(1).float(), where)
+    net = trainer.net.eval()
+    with torch.no_grad():
+        whole, alone = judge(net, trainer.frontend(trainer.detector.level(x)))
+    quarter = alone.shape[1] // 4
+    assert alone[4:, -quarter:].min() > max(alone[:4].max(), alone[4:, :quarter].max())
+    assert torch.equal(whole, net(trainer.frontend(trainer.detector.level(x))))
 
 
 def test_it_stops_when_dev_no_longer_improves(material, tmp_path):
@@ -131,5 +158,6 @@ def test_bfloat16_is_used_only_where_the_processor_has_it(material, tmp_path, mo
         monkeypatch.setattr(loop, "_has_bfloat16", lambda device, has=has: has)
         trainer = Trainer(SMALL, material, tmp_path / f"{has}.pt")
         used.clear()
-        trainer._batch(torch.randn(4, 16_000), torch.tensor([0.0, 1.0, 0.0, 1.0]))
+        y = torch.tensor([0.0, 1.0, 0.0, 1.0])
+        trainer._batch(torch.randn(4, 16_000), y, y[:, None].bool().expand(4, 16_000))
         assert used[0] is has
