@@ -36,14 +36,15 @@ def attribute(
     detector: Detector,
     wave: Waveform,
     *,
-    piece_s: float = 1.0,
-    hop_s: float = 0.25,
+    piece_s: float | None = None,
+    hop_s: float | None = None,
     start_s: float | None = None,
     progress: Progress | None = None,
 ) -> Explanation:
     """How far above the detector's threshold each moment's surroundings score alone, (cells,).
 
-    Pieces of `piece_s` seconds, 0.25 to a window, have their middles `hop_s` apart; at the ends of
+    Pieces of `piece_s` seconds, 0.25 to a window, have their middles `hop_s` apart (default: one
+    second, or a quarter of the window if that is less, and a quarter of a piece). At the ends of
     the stretch a piece is what is there of it, repeated. They keep the level that they have in it.
     A cell of `hop_s` seconds is the mean of the pieces that reach its middle, the nearer the more,
     divided by the number of cells, so that the map adds up to what is said on average. Positive:
@@ -54,6 +55,8 @@ def attribute(
     if reason:
         raise ExplainError(f"Pieces do not explain {detector.config.name}: {reason}.")
     longest = detector.config.window / RATE
+    piece_s = min(1.0, max(longest / 4, SHORTEST_S)) if piece_s is None else piece_s
+    hop_s = piece_s / 4 if hop_s is None else hop_s
     if not SHORTEST_S <= piece_s <= longest:
         raise ExplainError(
             f"piece_s is from {SHORTEST_S:g} to {longest:g} seconds, not {piece_s:g}."

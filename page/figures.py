@@ -72,7 +72,7 @@ def waveform(wave: Waveform, explanation: Explanation | None = None) -> str:
     told = ", ".join(f"{a:.1f} to {b:.1f} s {towards(value)}" for a, b, value in strongest)
     area = _area(svg, start, end, f"Waveform with the decisive seconds lit: {told}.", 130)
     middle = '<line class="zero" x1="0" x2="1000" y1="50" y2="50"/>'
-    alt = "Bars: how far each stretch moved the answer, upwards to fake, downwards to real."
+    alt = "Bars for each stretch: upwards is towards fake, downwards towards real."
     kind = "bars" if len(bars) <= FEW else "bars many"
     below = _area(middle + "".join(bars), start, end, alt, 96, "".join(labels), kind)
     return plot(area + below, start, end)

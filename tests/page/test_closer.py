@@ -133,7 +133,8 @@ def test_progress_has_a_bar():
 # --- evidence ---
 
 
-def test_evidence_is_of_the_explanation_on_the_page():
+def test_evidence_is_of_the_explanation_on_the_page(monkeypatch):
+    monkeypatch.setattr(closer, "hit_rates", dict)  # nothing measured: Shapley values come first
     shown = report()
     detector = shown.opinions[0].detector
     right = explain(detector, CLIP)
@@ -144,7 +145,8 @@ def test_evidence_is_of_the_explanation_on_the_page():
     assert heard(replace(shown, seconds=wrong), CLIP, "cnn", chosen).sufficient
 
 
-def test_evidence_card_has_a_player_and_an_answer_for_every_version():
+def test_evidence_card_has_a_player_and_an_answer_for_every_version(monkeypatch):
+    monkeypatch.setattr(closer, "hit_rates", dict)
     found = heard(report(), CLIP, "cnn", Look())
     html = closer_cards.evidence_card(found, report(), "cnn", ADDRESSES, 0.5)
     for kind, (title, _) in closer_cards.TAKES.items():
