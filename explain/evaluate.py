@@ -57,12 +57,12 @@ def evaluate(
     faithfulness and stability are measured as well, the first on which a method has something to
     explain. draws: planted detectors for each method. turned: methods, for slow ones, explain only
     the swaps that turn the verdict, and have no unconditional figures and no control; the trivial
-    maps then have no faithfulness and stability. thresholds:
-    the result of an evaluation on dev, whose thresholds F1 is taken at. scratch: file of JSON
-    lines, one a clip, detector and method; what is there is not computed again. Returns {seed,
-    corpus_hash, turned, clips, skipped, detectors, planted, methods: {name: {detector: figures}}},
-    ready for JSON. Raises ExplainError for a method that explains none of the detectors, a scratch
-    file of another evaluation, and clips without speech.
+    maps then have no faithfulness and stability. thresholds: the result of an evaluation on dev,
+    whose thresholds F1 is taken at. scratch: file of JSON lines, one a clip, detector and method;
+    what is there is not computed again. Returns {seed, corpus_hash, turned, clips, skipped,
+    detectors, planted, methods: {name: {detector: figures}}}, ready for JSON. Raises ExplainError
+    for a method that explains none of the detectors, a scratch file of another evaluation, and
+    clips without speech.
     """
     valid = {name: _methods(detector, chosen) for name, detector in detectors.items()}
     names = list(dict.fromkeys(method for own in valid.values() for method in own))

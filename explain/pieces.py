@@ -1,7 +1,7 @@
 """Pieces: what the detector says of each second by itself, as if nothing else had been recorded.
 
 Nothing is masked and nothing stands in the place of what is left out, so no choice of a background
-is in the answer; in return it does not say how parts work together, and it adds up to nothing. Here
+is in the answer; in return it does not say how parts work together, nor add up to the verdict. Here
 the "sub-clips that triggered it" of forensic tools are a map on the logit scale.
 """
 

@@ -40,16 +40,6 @@ class Augment:
 
 def augment(x: np.ndarray, chances: Augment, rng: np.random.Generator) -> np.ndarray:
     """One random chain in the order of a recording: room, microphone, noise, channel, codec."""
-    return degrade(move(x, chances, rng), chances, rng)
-
-
-def move(x: np.ndarray, chances: Augment, rng: np.random.Generator) -> np.ndarray:
-    """The part of the chain that changes what is heard when."""
-    return _chain(x, ((chances.edges, edges), (chances.speed, speed)), rng)
-
-
-def degrade(x: np.ndarray, chances: Augment, rng: np.random.Generator) -> np.ndarray:
-    """The part of the chain that leaves every moment where it is."""
     steps = (
         (chances.reverb, reverb),
         (chances.colour, colour),
@@ -58,7 +48,12 @@ def degrade(x: np.ndarray, chances: Augment, rng: np.random.Generator) -> np.nda
         (chances.bandwidth, bandwidth),
         (chances.codec, codec),
     )
-    return _chain(x, steps, rng)
+    return _chain(move(x, chances, rng), steps, rng)
+
+
+def move(x: np.ndarray, chances: Augment, rng: np.random.Generator) -> np.ndarray:
+    """The beginning of the chain, which alone changes what is heard when."""
+    return _chain(x, ((chances.edges, edges), (chances.speed, speed)), rng)
 
 
 def _chain(

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from detectors.audio import RATE
 
-from .augment import Augment, degrade, move
+from .augment import Augment, augment, move
 from .manifest import Clip, ManifestError
 
 
@@ -90,10 +90,10 @@ def _weights(clips: Sequence[Clip]) -> list[float]:
 class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Batches of augmented crops; batch i of epoch e is a function of (seed, e, i) alone.
 
-    Each item is x (b, n) float32, y (b,), 1 = spoof, and the seconds that are synthetic, (b, n)
-    bool. All crops of a batch have one length,
-    drawn from `crop_s` seconds; clips too short for it are repeated. With the chance `swaps`, of a
-    copy that was drawn only a stretch of 0.5 to 1.5 s is put into the recording it was made of.
+    Each item is x (b, n) float32, y (b,), 1 = spoof, and which samples are synthetic, (b, n) bool.
+    All crops of a batch have one length, drawn from `crop_s` seconds; clips too short for it are
+    repeated. With the chance `swaps`, of a copy that was drawn only a stretch of 0.5 to 1.5 s is
+    put into the recording it was made of.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
             original = self.audio[self.original[row]].astype(np.float32) / 32767
             x, where = self._swapped(x, original, n, rng)
         fake = move(where, self.chances, deepcopy(rng)) > 0.5  # moved as the sound is
-        x = degrade(move(x, self.chances, rng), self.chances, rng)
+        x = augment(x, self.chances, rng)
         if len(x) < n:
             return np.resize(x, n), np.resize(fake, n)
         start = rng.integers(0, len(x) - n + 1)
