@@ -33,9 +33,9 @@ def attribute(
     """Shapley values (bands,) of equal bands from 0 Hz to 8 kHz, over the decisive stretch.
 
     bands: 2 to 32. budget: coalitions that may be played, each a forward; by default the 256 that
-    make 8 bands exact, or 40 on a large network. Values are exact where all 2^bands fit, else they
-    have standard errors, and still add up. baseline and start_s: see `spectrum.spectrum`. Raises
-    ExplainError.
+    make 8 bands exact, 128 on a network of over a million weights, or 40 on a large one. Values are
+    exact where all 2^bands fit, else they have standard errors, and still add up. baseline and
+    start_s: see `spectrum.spectrum`. Raises ExplainError.
     """
     if bands not in BANDS:
         raise ExplainError(f"bands is a number from {BANDS[0]} to {BANDS[-1]}, not {bands}.")

@@ -22,8 +22,9 @@ from .stretch import Stretch, decisive
 
 FLOORS = ("noise", "zeros")
 BINS = N_FFT // 2 + 1
-LARGE_NET = 40  # coalitions of a game on a network that takes a few windows at a time
-SMALL_NET = 256
+# coalitions of a game: on a network that takes a few windows at a time, of many weights, any other
+LARGE_NET, MEDIUM_NET, SMALL_NET = 40, 128, 256
+MANY_WEIGHTS = 1_000_000
 
 
 def refusal(detector: Detector) -> str | None:
@@ -133,5 +134,8 @@ def large(detector: Detector) -> bool:
 
 
 def default_budget(detector: Detector) -> int:
-    """Coalitions that are played in a few seconds on one core."""
-    return LARGE_NET if large(detector) else SMALL_NET
+    """Coalitions that two slow cores play in ten seconds on a large network, else in two."""
+    if large(detector):
+        return LARGE_NET
+    weights = sum(weight.numel() for weight in detector.net.parameters())
+    return MEDIUM_NET if weights > MANY_WEIGHTS else SMALL_NET

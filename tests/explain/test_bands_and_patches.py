@@ -71,6 +71,14 @@ def test_a_network_with_large_maps_gets_fewer_forwards():
     assert explain(toy(net), waveform(hiss()), "shapley-bands").forwards <= 40
 
 
+def test_a_network_of_many_weights_gets_fewer_forwards_and_still_finds_the_tone():
+    net = Tone(1500)
+    net.ballast = torch.nn.Linear(1000, 1001)
+    explanation = explain(toy(net), waveform(with_tone(0.2, 0.8, 1500)), "shapley-bands")
+    assert explanation.forwards <= 128 and explanation.stderr is not None
+    assert explanation.values.argmax() == 1 and explanation.residual < 1e-4
+
+
 @pytest.mark.parametrize(
     "options", [{"bands": 1}, {"bands": 33}, {"baseline": "bank"}, {"budget": 20}]
 )
