@@ -1,4 +1,7 @@
-"""Prosodic features: a small 1-D convolutional network for each group, joined by a head."""
+"""Prosodic features: a small convolutional network for each group, joined by a head.
+
+It runs over time, and in the group that is a picture over frequency as well.
+"""
 
 from collections.abc import Iterable
 
@@ -7,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ..prosody import CHANNELS, GROUPS, MASKS
-from .cnn import AttentivePool
+from .cnn import AttentivePool, block
+
+PICTURES = ("mel",)  # groups in which neighbouring channels are neighbouring frequencies
 
 
 class ProsodyNet(nn.Module):
@@ -39,7 +44,10 @@ class ProsodyNet(nn.Module):
         always = torch.tensor([mask == i for i, mask in enumerate(MASKS)])
         self.register_buffer("always", always[:, None], persistent=False)
         self.groups = nn.ModuleList(
-            _embedder(at.stop - at.start, width, embedding, dropout) for at in GROUPS.values()
+            (_picture_embedder if name in PICTURES else _embedder)(
+                at.stop - at.start, width, embedding, dropout
+            )
+            for name, at in GROUPS.items()
         )
         self.join = nn.Sequential(
             nn.Linear(len(GROUPS) * embedding, hidden),
@@ -97,5 +105,31 @@ def _embedder(channels: int, width: int, embedding: int, dropout: float) -> nn.S
     for inputs, kernel, stride in ((channels, 5, 2), (width, 5, 2), (width, 5, 1)):
         convolution = nn.Conv1d(inputs, width, kernel, stride, kernel // 2, bias=False)
         layers += [convolution, nn.BatchNorm1d(width), nn.ReLU()]
-    pool = [AttentivePool(width, 16), nn.Dropout(dropout), nn.Linear(2 * width, embedding)]
-    return nn.Sequential(*layers, *pool)
+    return nn.Sequential(*layers, *_pool(width, 16, embedding, dropout))
+
+
+def _picture_embedder(
+    bands: int, width: int, embedding: int, dropout: float, folded: int = 64
+) -> nn.Sequential:
+    """(b, bands, frames) -> (b, embedding), by convolutions over time and frequency."""
+    stem = nn.Conv2d(1, width, 5, stride=(1, 2), padding=2, bias=False)
+    fold = nn.Conv1d(3 * width * -(-bands // 8), folded, 1, bias=False)
+    return nn.Sequential(
+        nn.Unflatten(1, (1, bands)),
+        *(stem, nn.BatchNorm2d(width), nn.ReLU()),
+        block(width, width, (2, 1)),
+        block(width, 2 * width, (2, 2)),
+        block(2 * width, 3 * width, (2, 2)),
+        nn.Flatten(1, 2),
+        *(fold, nn.BatchNorm1d(folded), nn.ReLU()),
+        *_pool(folded, 32, embedding, dropout),
+    )
+
+
+def _pool(width: int, hidden: int, embedding: int, dropout: float) -> tuple[nn.Module, ...]:
+    """(b, width, t) -> (b, embedding)."""
+    return (
+        AttentivePool(width, hidden),
+        nn.Dropout(dropout),
+        nn.Linear(2 * width, embedding),
+    )
