@@ -40,6 +40,18 @@ def block(inputs: int, outputs: int, stride: tuple[int, int]) -> nn.Sequential:
     )
 
 
+def stem(outputs: int, stride: int | tuple[int, int]) -> nn.Sequential:
+    """The first convolution of a picture: (b, 1, h, w) -> (b, outputs, ...)."""
+    convolution = nn.Conv2d(1, outputs, 5, stride=stride, padding=2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def fold(inputs: int, outputs: int) -> nn.Sequential:
+    """Channels times rows to features of each column: (b, inputs, t) -> (b, outputs, t)."""
+    convolution = nn.Conv1d(inputs, outputs, 1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm1d(outputs), nn.ReLU())
+
+
 class CNN(nn.Module):
     """Four convolutional blocks, frequency folded into channels, attentive pooling, one logit.
 
@@ -55,22 +67,13 @@ class CNN(nn.Module):
     ) -> None:
         super().__init__()
         first = channels[0]
-        stem = nn.Sequential(
-            nn.Conv2d(1, first, 5, stride=2, padding=2, bias=False),
-            nn.BatchNorm2d(first),
-            nn.ReLU(),
-        )
         pairs = zip((first, *channels[:-1]), channels, strict=True)
         blocks = [block(i, o, (2, 1 if n == 0 else 2)) for n, (i, o) in enumerate(pairs)]
-        self.features = nn.Sequential(stem, *blocks)
+        self.features = nn.Sequential(stem(first, 2), *blocks)
         height = bands
         for _ in range(len(channels) + 1):
             height = (height + 1) // 2
-        self.fold = nn.Sequential(
-            nn.Conv1d(channels[-1] * height, embedding, 1, bias=False),
-            nn.BatchNorm1d(embedding),
-            nn.ReLU(),
-        )
+        self.fold = fold(channels[-1] * height, embedding)
         self.pool = AttentivePool(embedding)
         self.drop = nn.Dropout(dropout)
         self.out = nn.Linear(2 * embedding, 1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..prosody import CHANNELS, GROUPS, MASKS
-from .cnn import AttentivePool, block
+from .cnn import AttentivePool, block, fold, stem
 
 PICTURES = ("mel",)  # groups in which neighbouring channels are neighbouring frequencies
 
@@ -108,28 +108,21 @@ def _embedder(channels: int, width: int, embedding: int, dropout: float) -> nn.S
     return nn.Sequential(*layers, *_pool(width, 16, embedding, dropout))
 
 
-def _picture_embedder(
-    bands: int, width: int, embedding: int, dropout: float, folded: int = 64
-) -> nn.Sequential:
+def _picture_embedder(bands: int, width: int, embedding: int, dropout: float) -> nn.Sequential:
     """(b, bands, frames) -> (b, embedding), by convolutions over time and frequency."""
-    stem = nn.Conv2d(1, width, 5, stride=(1, 2), padding=2, bias=False)
-    fold = nn.Conv1d(3 * width * -(-bands // 8), folded, 1, bias=False)
+    rows = -(-bands // 8)  # each block halves them, rounding up
     return nn.Sequential(
         nn.Unflatten(1, (1, bands)),
-        *(stem, nn.BatchNorm2d(width), nn.ReLU()),
+        stem(width, (1, 2)),
         block(width, width, (2, 1)),
         block(width, 2 * width, (2, 2)),
         block(2 * width, 3 * width, (2, 2)),
         nn.Flatten(1, 2),
-        *(fold, nn.BatchNorm1d(folded), nn.ReLU()),
-        *_pool(folded, 32, embedding, dropout),
+        fold(3 * width * rows, 64),
+        *_pool(64, 32, embedding, dropout),
     )
 
 
 def _pool(width: int, hidden: int, embedding: int, dropout: float) -> tuple[nn.Module, ...]:
     """(b, width, t) -> (b, embedding)."""
-    return (
-        AttentivePool(width, hidden),
-        nn.Dropout(dropout),
-        nn.Linear(2 * width, embedding),
-    )
+    return AttentivePool(width, hidden), nn.Dropout(dropout), nn.Linear(2 * width, embedding)
