@@ -163,7 +163,10 @@ class Trainer:
             RATE / getattr(self.frontend, "hop", 1) if self.features else RATE,
         )
         rest = Subset(batches, range(first, len(batches)))
-        return iter(DataLoader(rest, batch_size=None, num_workers=1, prefetch_factor=4))
+        own = torch.Generator()  # else each start of the loader would move on the one of dropout
+        return iter(
+            DataLoader(rest, batch_size=None, num_workers=1, prefetch_factor=4, generator=own)
+        )
 
     def _batch(self, x: Tensor, y: Tensor, where: Tensor) -> float:
         c = self.config

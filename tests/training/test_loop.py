@@ -49,7 +49,8 @@ def weights(detector):
 
 
 def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(material, tmp_path, monkeypatch):
-    whole = weights(Trainer(SMALL, material, tmp_path / "whole.pt").run(lambda *_: None))
+    unbroken = Trainer(SMALL, material, tmp_path / "whole.pt")
+    whole = weights(unbroken.run(lambda *_: None))
 
     trainer = Trainer(SMALL, material, tmp_path / "killed.pt")
     step, seen = trainer._batch, []
@@ -68,6 +69,8 @@ def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(material, tmp_pa
     assert (resumed.epoch, resumed.step) == (1, 2)
     again = weights(resumed.run(lambda *_: None))
     assert all(torch.equal(whole[k], again[k]) for k in whole)
+    last, now = unbroken.net.state_dict(), resumed.net.state_dict()  # after the best epoch, too
+    assert all(torch.equal(last[k], now[k]) for k in last)
 
 
 def test_it_learns_an_obvious_fake(material, tmp_path):
