@@ -106,13 +106,10 @@ class Page:
         # in the browser: the server is the one that did not answer
         heard.failure(None, None, self.panels["verdict"], js=f"() => {cards.BUSY!r}", **quiet)
         self.closer.connect(self.audio, self.report, self.prior, quiet, busy)
-        self.prior.input(
-            self.weigh,
-            [self.report, self.prior],
-            [self.panels["verdict"], self.panels["detectors"]],
-            trigger_mode="always_last",
-            **quiet,
-        )
+        weighed = [self.panels["verdict"], self.panels["detectors"]]
+        about = [self.report, self.prior]
+        self.prior.input(self.weigh, about, weighed, trigger_mode="always_last", **quiet)
+        heard.success(self.weigh, about, weighed, **quiet)  # the prior may have moved meanwhile
         for button, path in zip(self.examples, EXAMPLES, strict=True):
             button.click(lambda path=path: str(path), None, self.audio, **quiet)
         service_lines = [self.notices, self.served]

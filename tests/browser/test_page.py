@@ -14,6 +14,7 @@ from voice import voice
 from detectors import BUNDLED, bundled, registry
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PRIOR_IN_VERDICT = "document.querySelector('#verdict').innerText.includes('1 in 100 recordings')"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
@@ -115,13 +116,27 @@ def test_the_prior_moves_the_probability(browser, address):
     upload(page, EXAMPLES / "english-real.flac")
     await_all(page)
     page.get_by_text("Advanced").click()
+    expect_few_fakes(page)
+    page.close()
+
+
+def test_a_prior_moved_during_the_analysis_holds_after_it(browser, address):
+    page = visit(browser, address)
+    page.get_by_text("Advanced").click()
+    upload(page, EXAMPLES / "english-real.flac")
+    page.wait_for_selector("#verdict .progress")
+    expect_few_fakes(page)
+    await_all(page)
+    page.wait_for_function(PRIOR_IN_VERDICT)
+    page.close()
+
+
+def expect_few_fakes(page):
+    """Set the prior to one fake in a hundred recordings, and wait for the verdict to say so."""
     field = page.locator("#prior input[type=number]")
     field.fill("1")
     field.press("Enter")
-    page.wait_for_function(
-        "document.querySelector('#verdict').innerText.includes('1 in 100 recordings')"
-    )
-    page.close()
+    page.wait_for_function(PRIOR_IN_VERDICT)
 
 
 def test_nothing_runs_out_of_a_narrow_screen(browser, address):
