@@ -26,7 +26,7 @@ from .explanation import ExplainError, Explanation
 from .game import Game, Progress, TimeOptions, time_game
 from .seeds import seeded
 from .shapley_time import check_players
-from .spectrum import patches, spectrum
+from .spectrum import patches, patches_budget, spectrum
 
 KERNEL_WIDTH = 0.25  # cosine distance, as the authors' own code has it for pictures
 SHRINK = 1e-3  # just enough that the regression is never singular
@@ -91,7 +91,7 @@ def over_patches(
     *,
     windows: int = 8,
     bands: int = 4,
-    samples: int = 160,
+    samples: int | None = None,
     baseline: str = "noise",
     seed: int = 0,
     start_s: float | None = None,
@@ -99,8 +99,10 @@ def over_patches(
 ) -> Explanation:
     """Surrogate's weights (bands, windows) of time-frequency patches; see `over_windows`.
 
-    baseline and start_s: see `spectrum.spectrum`. Raises ExplainError.
+    samples: by default see `spectrum.patches_budget`. baseline and start_s: see
+    `spectrum.spectrum`. Raises ExplainError.
     """
+    samples = patches_budget(detector) if samples is None else samples
     game = patches(spectrum(detector, wave, baseline, start_s), windows, bands)
     fitted = fit(game, samples, seed, progress)
     return Explanation(

@@ -23,7 +23,7 @@ from .explanation import ExplainError, Explanation
 from .game import Game, Progress, TimeOptions, time_game
 from .seeds import seeded
 from .shapley_time import check_players
-from .spectrum import patches, spectrum
+from .spectrum import patches, patches_budget, spectrum
 
 KINDS = ("beeswarm", "bar")
 ABSENT = "shap is not installed (pip install hearsay[explain] does it)"
@@ -83,7 +83,7 @@ def over_patches(
     *,
     windows: int = 8,
     bands: int = 4,
-    evaluations: int = 160,
+    evaluations: int | None = None,
     baseline: str = "noise",
     start_s: float | None = None,
     progress: Progress | None = None,
@@ -92,10 +92,12 @@ def over_patches(
 
     Owen values over a tree in which the bands of a window are joined first, then neighbouring
     windows; branches with the largest part of the logit are opened first, until `evaluations`
-    coalitions are played, and what stays closed is shared equally. baseline and start_s: see
-    `spectrum.spectrum`. residual is zero but for rounding. Raises ExplainError.
+    coalitions (default: `spectrum.patches_budget`) are played, and what stays closed is shared
+    equally. baseline and start_s: see `spectrum.spectrum`. residual is zero but for rounding.
+    Raises ExplainError.
     """
     shap = _shap()
+    evaluations = patches_budget(detector) if evaluations is None else evaluations
     game = patches(spectrum(detector, wave, baseline, start_s), windows, bands)
     masker = shap.maskers.Partition(np.zeros((1, game.players)), clustering=_tree(windows, bands))
     found = shap.PartitionExplainer(_worth(game, evaluations, progress), masker)(

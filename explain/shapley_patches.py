@@ -15,7 +15,7 @@ from detectors.detector import Detector
 
 from .explanation import ExplainError, Explanation
 from .game import Game, Progress
-from .spectrum import patches, spectrum
+from .spectrum import patches, patches_budget, spectrum
 
 
 def attribute(
@@ -24,7 +24,7 @@ def attribute(
     *,
     windows: int = 8,
     bands: int = 4,
-    pairs: int = 3,
+    pairs: int | None = None,
     baseline: str = "noise",
     seed: int = 0,
     start_s: float | None = None,
@@ -33,13 +33,16 @@ def attribute(
     """Owen values (bands, windows) of equal patches of the decisive stretch.
 
     pairs: orders of arrival that are drawn, 2 or more, each played forwards and backwards; a pair
-    costs 2 * (windows * bands - 1) forwards. stderr is over pairs; every order adds up to v(all) -
+    costs 2 * (windows * bands - 1) forwards; by default about as many as `spectrum.patches_budget`
+    pays for. stderr is over pairs; every order adds up to v(all) -
     v(none), so residual is zero but for rounding. baseline and start_s: see `spectrum.spectrum`.
     Raises ExplainError.
     """
-    if pairs < 2:
+    if pairs is not None and pairs < 2:
         raise ExplainError(f"pairs is a number from 2, not {pairs}.")
     game = patches(spectrum(detector, wave, baseline, start_s), windows, bands)
+    if pairs is None:
+        pairs = max(2, round(patches_budget(detector) / (2 * (game.players - 1))))
     gains, full, empty = owen(game, windows, pairs, seed, progress)
     values = gains.mean(axis=0)
     return Explanation(

@@ -79,6 +79,14 @@ def test_a_network_of_many_weights_gets_fewer_forwards_and_still_finds_the_tone(
     assert explanation.values.argmax() == 1 and explanation.residual < 1e-4
 
 
+@pytest.mark.parametrize("method", ["shapley-patches", "lime-patches", "shap-partition"])
+def test_a_network_of_many_weights_gets_fewer_forwards_by_patch_as_well(method):
+    light, heavy = Tone(1500), Tone(1500)
+    heavy.ballast = torch.nn.Linear(1000, 1001)
+    spent = [explain(toy(net), waveform(hiss()), method).forwards for net in (heavy, light)]
+    assert spent[0] <= 130 and spent[1] > 155
+
+
 @pytest.mark.parametrize(
     "options", [{"bands": 1}, {"bands": 33}, {"baseline": "bank"}, {"budget": 20}]
 )
