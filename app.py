@@ -151,8 +151,11 @@ class Page:
         """Verdict and table under another prior: the detectors are not asked again."""
         if not scored.opinions:
             return gr.skip()
-        shown = panels(scored, percent / 100)
-        return self._named({name: shown[name] for name in ("verdict", "detectors")})
+        prior = percent / 100
+        return {
+            self.panels["verdict"]: cards.verdict_card(scored, prior),
+            self.panels["detectors"]: cards.detectors_panel(scored, prior),
+        }
 
     def served_now(self) -> tuple[str, str]:
         """Notices about the registry, and the versions in service."""

@@ -34,9 +34,8 @@ def attribute(
 
     pairs: orders of arrival that are drawn, 2 or more, each played forwards and backwards; a pair
     costs 2 * (windows * bands - 1) forwards; by default about as many as `spectrum.patches_budget`
-    pays for. stderr is over pairs; every order adds up to v(all) -
-    v(none), so residual is zero but for rounding. baseline and start_s: see `spectrum.spectrum`.
-    Raises ExplainError.
+    pays for. stderr is over pairs; every order adds up to v(all) - v(none), so residual is zero but
+    for rounding. baseline and start_s: see `spectrum.spectrum`. Raises ExplainError.
     """
     if pairs is not None and pairs < 2:
         raise ExplainError(f"pairs is a number from 2, not {pairs}.")

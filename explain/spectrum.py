@@ -24,7 +24,7 @@ FLOORS = ("noise", "zeros")
 BINS = N_FFT // 2 + 1
 # coalitions of a game: on a network that takes a few windows at a time, of many weights, any other
 LARGE_NET, MEDIUM_NET, SMALL_NET = 40, 128, 256
-PATCHES, PATCHES_MEDIUM_NET = 160, 128  # of a game of patches, which may be slow on a large network
+PATCHES = 160  # coalitions of a game of patches, which may be slow on a large network
 MANY_WEIGHTS = 1_000_000
 
 
@@ -143,7 +143,7 @@ def default_budget(detector: Detector) -> int:
 
 def patches_budget(detector: Detector) -> int:
     """Coalitions of a game of patches that two slow cores play in two seconds, if any do."""
-    return PATCHES_MEDIUM_NET if _many_weights(detector) else PATCHES
+    return MEDIUM_NET if _many_weights(detector) else PATCHES
 
 
 def _many_weights(detector: Detector) -> bool:
