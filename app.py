@@ -108,8 +108,11 @@ class Page:
         self.closer.connect(self.audio, self.report, self.prior, quiet, busy)
         weighed = [self.panels["verdict"], self.panels["detectors"]]
         about = [self.report, self.prior]
-        self.prior.input(self.weigh, about, weighed, trigger_mode="always_last", **quiet)
-        heard.success(self.weigh, about, weighed, **quiet)  # the prior may have moved meanwhile
+        # one queue for both: the last prior that was asked for is the last one answered
+        turn: dict[str, Any] = {"concurrency_id": "weighing", "concurrency_limit": 1}
+        self.prior.input(self.weigh, about, weighed, trigger_mode="always_last", **quiet, **turn)
+        # the prior may have moved meanwhile
+        heard.success(self.weigh, about, weighed, **quiet, **turn)
         for button, path in zip(self.examples, EXAMPLES, strict=True):
             button.click(lambda path=path: str(path), None, self.audio, **quiet)
         service_lines = [self.notices, self.served]
