@@ -13,10 +13,13 @@ from detectors.detector import Detector
 
 from .explanation import ExplainError, Explanation
 from .game import Progress
-from .shapley import solve
-from .spectrum import default_budget, patches, spectrum
+from .shapley import first_and_last, solve
+from .spectrum import default_budget, large, patches, spectrum
 
 BANDS = range(2, 33)
+ENDS = (
+    "Each value is the mean of what the band adds to the background alone and to all other bands."
+)
 
 
 def attribute(
@@ -33,15 +36,21 @@ def attribute(
     """Shapley values (bands,) of equal bands from 0 Hz to 8 kHz, over the decisive stretch.
 
     bands: 2 to 32. budget: coalitions that may be played, each a forward; by default the 256 that
-    make 8 bands exact, 128 on a network of over a million weights, or 40 on a large one. Values are
-    exact where all 2^bands fit, else they have standard errors, and still add up. baseline and
-    start_s: see `spectrum.spectrum`. Raises ExplainError.
+    make 8 bands exact, or 128 on a network of over a million weights. Values are exact where all
+    2^bands fit, else they have standard errors, and still add up. On a network that takes seconds
+    for a few dozen the default is `shapley.first_and_last`. baseline and start_s: see
+    `spectrum.spectrum`. Raises ExplainError.
     """
     if bands not in BANDS:
         raise ExplainError(f"bands is a number from {BANDS[0]} to {BANDS[-1]}, not {bands}.")
-    budget = default_budget(detector) if budget is None else budget
     game = patches(spectrum(detector, wave, baseline, start_s), 1, bands)
-    solution = solve(game, budget, seed, progress)
+    notes = game.notes
+    if budget is None and large(detector):
+        solution = first_and_last(game, progress)
+        notes += (ENDS,)
+    else:
+        budget = default_budget(detector) if budget is None else budget
+        solution = solve(game, budget, seed, progress)
     return Explanation(
         method="shapley-bands",
         detector=detector.config.name,
@@ -54,5 +63,5 @@ def attribute(
         residual=solution.residual,
         stderr=solution.stderr,
         forwards=game.forwards,
-        notes=game.notes,
+        notes=notes,
     )

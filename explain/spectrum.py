@@ -22,8 +22,7 @@ from .stretch import Stretch, decisive
 
 FLOORS = ("noise", "zeros")
 BINS = N_FFT // 2 + 1
-# coalitions of a game: on a network that takes a few windows at a time, of many weights, any other
-LARGE_NET, MEDIUM_NET, SMALL_NET = 40, 128, 256
+MEDIUM_NET, SMALL_NET = 128, 256  # coalitions of a game on a network of many weights, of few
 PATCHES = 160  # coalitions of a game of patches, which may be slow on a large network
 MANY_WEIGHTS = 1_000_000
 
@@ -135,9 +134,7 @@ def large(detector: Detector) -> bool:
 
 
 def default_budget(detector: Detector) -> int:
-    """Coalitions that two slow cores play in ten seconds on a large network, else in two."""
-    if large(detector):
-        return LARGE_NET
+    """Coalitions that two slow cores play in two seconds, unless the network is `large`."""
     return MEDIUM_NET if _many_weights(detector) else SMALL_NET
 
 

@@ -18,15 +18,13 @@ from detectors import AudioError, Config, Detector, Score, Waveform, Window, rea
 from detectors.hearing import Hearing
 from detectors.registry import Version
 from explain import ExplainError, Explanation, explain, methods
-from explain.spectrum import large
 
-from .methods import BANDS, best, hit_rates
+from .methods import BANDS, LIT, best, hit_rates
 
 LONGEST_S = 600.0
 # Shown without being asked: of each the one that was measured to be the best for the detector.
 BY_TIME = ("shapley-grids", "pieces", "shapley-time", "gradcam", "lime-time", "occlusion")
 BY_BAND = ("gradcam", "guided-gradcam", "shapley-bands", "integrated-gradients")
-UNHURRIED = "shapley-bands"  # where a network is large it is drawn when asked for
 BY_FEATURE = "shapley-groups"  # in place of frequencies, where a detector hears features
 
 
@@ -143,24 +141,33 @@ def explained_by(report: Report, wave: Waveform, name: str) -> Iterator[Report]:
     """
     opinion = opinion_of(report, name)
     start_s = worst_start(opinion)
-    detector, rates = opinion.detector, hit_rates()
-    by_time = best(BY_TIME, detector, name, rates)
-    features = BY_FEATURE in methods(detector)
-    quick = [method for method in BY_BAND if method != UNHURRIED or not large(detector)]
-    by_band = BY_FEATURE if features else best(quick, detector, name, rates, BANDS)
+    detector = opinion.detector
+    lights, colours = by_time(detector, name), by_frequency(detector, name)
     report = replace(report, wave=wave, explained=name, seconds=None, bands=None)
     try:
-        if by_time:
+        if lights:
             yield replace(report, step=f"Finding the seconds that decided {name}", share=0.65)
-            seconds = explain(detector, wave, by_time, start_s=start_s)
+            seconds = explain(detector, wave, lights, start_s=start_s)
             report = replace(report, seconds=seconds)
         yield replace(report, step=f"Finding what in the sound decided {name}", share=0.85)
-        if by_band:
-            bands = explain(detector, wave, by_band, start_s=start_s)
+        if colours:
+            bands = explain(detector, wave, colours, start_s=start_s)
             report = replace(report, bands=bands)
     except ExplainError as error:
         report = replace(report, notices=(*report.notices, str(error)))
     yield replace(report, step="", share=1.0)
+
+
+def by_time(detector: Detector, name: str) -> str | None:
+    """The method that lights seconds unasked; None where none finds planted edits well enough."""
+    return best(BY_TIME, detector, name, hit_rates(), least=LIT)
+
+
+def by_frequency(detector: Detector, name: str) -> str | None:
+    """The method that says unasked what in the sound decided; None where none beats loudness."""
+    if BY_FEATURE in methods(detector):
+        return BY_FEATURE
+    return best(BY_BAND, detector, name, hit_rates(), BANDS)
 
 
 def opinion_of(report: Report, name: str) -> Opinion:

@@ -13,7 +13,16 @@ from explain import Explanation, decisive_seconds
 from explain.explanation import by_size
 
 from . import figures
-from .analysis import BY_FEATURE, BY_TIME, Opinion, Report, opinion_of, worst_window
+from .analysis import (
+    BY_FEATURE,
+    BY_TIME,
+    Opinion,
+    Report,
+    by_frequency,
+    by_time,
+    opinion_of,
+    worst_window,
+)
 from .cards import panel
 from .methods import BANDS, best, hit_rates, hit_sentence, named, question
 from .spectrogram import loudest_cells, spectrogram
@@ -79,12 +88,19 @@ def _unlit(report: Report) -> str:
     """Why no seconds are lit, where no method is good enough for the detector."""
     if report.explained not in report.names:
         return ""
-    detector = opinion_of(report, report.explained).detector
-    if best(BY_TIME, detector, report.explained, hit_rates()):
+    detector, name = opinion_of(report, report.explained).detector, escape(report.explained)
+    if by_time(detector, report.explained):
         return ""
+    second_best = best(BY_TIME, detector, report.explained, hit_rates())
+    if second_best is None:
+        return (
+            f"<p>No seconds are lit: on recordings with planted edits no method finds the seconds "
+            f"that turn <b>{name}</b> surely better than loudness or voice activity.</p>"
+        )
     return (
         f"<p>No seconds are lit: on recordings with planted edits no method finds the seconds that "
-        f"turn <b>{escape(report.explained)}</b> surely better than loudness or voice activity.</p>"
+        f"turn <b>{name}</b> well enough to light them unasked. Under “Look closer”, "
+        f"{escape(named(second_best))} comes closest, and says how often it is right.</p>"
     )
 
 
@@ -128,8 +144,10 @@ def bands_panel(report: Report) -> str:
 
     For a detector that hears features of the voice, which of those decided.
     """
-    if report.wave is None or report.bands is None:
+    if report.wave is None:
         return ""
+    if report.bands is None:
+        return _uncoloured(report, report.wave)
     opinion = opinion_of(report, report.explained)
     bands = in_llr(opinion, report.bands)
     if bands.freqs is None:
@@ -146,6 +164,20 @@ def bands_panel(report: Report) -> str:
     foot += f" {hit_sentence(bands.method, report.explained, hit_rates(), BANDS)}"
     drawn = spectrogram(report.wave, picture)
     return panel("Which frequencies decided", text + drawn, escape(foot))
+
+
+def _uncoloured(report: Report, wave: Waveform) -> str:
+    """The spectrogram as it is, where no method by frequency is good enough for the detector."""
+    if report.step or report.error is not None or report.explained not in report.names:
+        return ""
+    if by_frequency(opinion_of(report, report.explained).detector, report.explained):
+        return ""
+    text = (
+        f"<p>No frequencies are coloured: on recordings with an exchanged band no method finds the "
+        f"band that turns <b>{escape(report.explained)}</b> surely better than loudness alone "
+        "does.</p>"
+    )
+    return panel("Which frequencies decided", text + spectrogram(wave))
 
 
 def _features_panel(name: str, groups: Explanation) -> str:

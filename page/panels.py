@@ -19,7 +19,7 @@ def panels(report: Report, prior: float = 0.5, last: Report = EMPTY) -> dict[str
         shown["facts"] = cards.facts_panel(report)
     if report.wave is not last.wave or report.seconds is not last.seconds or not report.step:
         shown["seconds"] = evidence.seconds_panel(report)
-    if report.bands is not last.bands:
+    if report.bands is not last.bands or not report.step:
         shown["bands"] = evidence.bands_panel(report)
     return shown
 

@@ -15,7 +15,7 @@ from toys import WINDOW, Both, Linear, Tone, hiss, toy, waveform, with_tone
 from explain import ExplainError, explain
 from explain.game import Game, all_coalitions
 from explain.players import baseline, windows
-from explain.shapley import kernel_shap, shapley, solve
+from explain.shapley import first_and_last, kernel_shap, shapley, solve
 
 games = st.integers(1, 6).flatmap(lambda n: arrays(np.float64, 2**n, elements=st.floats(-100, 100)))
 
@@ -248,6 +248,30 @@ def test_many_players_are_sampled_and_still_add_up():
     assert explanation.values.shape == explanation.stderr.shape == (20,)
     assert explanation.values.argmax() == 10
     assert explanation.residual < 1e-6
+
+
+@settings(max_examples=30)
+@given(st.integers(3, 9), st.integers(0, 99))
+def test_first_and_last_is_exact_where_players_act_on_each_other_by_twos(n, seed):
+    rng = np.random.default_rng(seed)
+    present, worth = all_coalitions(n).numpy().astype(float), rng.normal(size=n)
+    both = np.triu(rng.normal(size=(n, n)), 1)
+    outcomes = 2 + present @ worth + ((present @ both) * present).sum(axis=1)
+    game = game_of(outcomes)
+    solution = first_and_last(game)
+    assert game.forwards == 2 * n + 2
+    assert solution.values == pytest.approx(worth + (both + both.T).sum(axis=1) / 2)
+
+
+def test_first_and_last_adds_up_where_more_act_together():
+    outcomes = np.random.default_rng(3).normal(size=64)
+    solution = first_and_last(game_of(outcomes))
+    assert solution.residual < 1e-9 and solution.stderr is None
+    gains = [
+        (outcomes[1 << i] - outcomes[0] + outcomes[63] - outcomes[63 - (1 << i)]) / 2
+        for i in range(6)
+    ]
+    assert np.ptp(solution.values - gains) == pytest.approx(0, abs=1e-9)  # the rest is shared alike
 
 
 def test_a_budget_that_tells_nothing_is_refused():

@@ -12,9 +12,9 @@ from voice import RATE, voice
 
 from detectors import load
 from detectors.registry import Version
-from page.analysis import analyse, explained_by, judge, ranked
+from page.analysis import BY_BAND, BY_TIME, analyse, explained_by, judge, ranked
 from page.answer import answer
-from page.methods import joined
+from page.methods import BANDS, SECONDS, joined
 
 
 class Energy(torch.nn.Module):
@@ -152,13 +152,19 @@ def test_answer_names_the_detectors_when_the_wanted_one_is_not_there():
     assert "resnet, cnn, aasist" in answer(last, detector="xlsr")["error"]
 
 
-def test_values_by_band_are_not_waited_for_on_a_large_network(monkeypatch):
-    first = {"time_swap": {"auc": 0.9, "auc_ci": [0.9, 0.9]}}
-    by_band = {"band_swap": {"auc": 0.9, "auc_ci": [0.9, 0.9]}}
-    run = {"shapley-grids": {"cnn": first}, "shapley-bands": {"cnn": by_band}}
+def test_what_was_measured_not_to_be_good_enough_is_not_drawn(monkeypatch):
+    weak = {"cnn": {SECONDS: figures(0.7), BANDS: figures(0.8)}}
+    loud = {"cnn": {SECONDS: figures(0.6), BANDS: figures(0.79)}}
+    run = {"energy": loud, **dict.fromkeys((*BY_TIME, *BY_BAND), weak)}
     rates = joined([{"clips": 60, "methods": run}])
     monkeypatch.setattr("page.analysis.hit_rates", lambda: rates)
-    for slow, method in ((False, "shapley-bands"), (True, "integrated-gradients")):
-        monkeypatch.setattr("page.analysis.large", lambda detector, slow=slow: slow)
-        *_, last = analyse(SHORT, [entry("cnn", 500.0)])
-        assert last.bands.method == method
+    *_, last = analyse(SHORT, [entry("cnn", 500.0)])
+    assert last.seconds is None and last.bands is None
+    rates["shapley-bands"] = {"cnn": {BANDS: figures(0.9), "trivial": {}}}
+    rates["occlusion"] = {"cnn": {SECONDS: figures(0.8), "trivial": {}}}
+    *_, last = analyse(SHORT, [entry("cnn", 500.0)])
+    assert last.seconds.method == "occlusion" and last.bands.method == "shapley-bands"
+
+
+def figures(auc):
+    return {"auc": auc, "auc_ci": [auc - 0.05, auc + 0.05]}

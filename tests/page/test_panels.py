@@ -14,8 +14,8 @@ from detectors.detector import Calibration
 from detectors.registry import Version
 from explain import explain
 from page import cards, evidence, figures
-from page.analysis import BY_TIME, Opinion, Report
-from page.methods import joined, named
+from page.analysis import BY_BAND, BY_TIME, Opinion, Report
+from page.methods import BANDS, SECONDS, joined, named
 from page.panels import EMPTY, nothing, panels
 from page.spectrogram import spectrogram
 
@@ -156,15 +156,41 @@ def test_features_of_the_voice_stand_in_place_of_frequencies():
     assert text(html).index("pauses") < text(html).index("jitter")  # the larger one first
 
 
+def measured(monkeypatch, kind, own, trivial):
+    """Let the page know of an area for everything that it draws unasked on cnn."""
+    figures = {"auc": own, "auc_ci": [own - 0.05, own + 0.05], "pointing": 0.5, "chance": 0.2}
+    mine = {"cnn": {kind: figures}}
+    loud = {"cnn": {kind: {"auc": trivial, "auc_ci": None}}}
+    run = {"energy": loud, **dict.fromkeys((*BY_TIME, *BY_BAND), mine)}
+    rates = joined([{"clips": 60, "methods": run}])
+    for module in ("analysis", "evidence"):
+        monkeypatch.setattr(f"page.{module}.hit_rates", lambda: rates)
+
+
 def test_no_seconds_are_lit_where_no_method_is_better_than_knowing_nothing(monkeypatch):
-    blind = {"cnn": {"time_swap": {"auc": 0.58, "auc_ci": [0.5, 0.66]}}}
-    loud = {"cnn": {"time_swap": {"auc": 0.6, "auc_ci": [0.55, 0.65]}}}
-    rates = joined([{"clips": 60, "methods": {"energy": loud, **dict.fromkeys(BY_TIME, blind)}}])
-    monkeypatch.setattr("page.evidence.hit_rates", lambda: rates)
-    assert "No seconds are lit" in text(evidence.seconds_panel(report()))
+    measured(monkeypatch, SECONDS, 0.58, 0.6)
+    assert "surely better than loudness" in text(evidence.seconds_panel(report()))
     assert "No seconds are lit" not in text(evidence.seconds_panel(report(step="Reading")))
-    monkeypatch.setattr("page.evidence.hit_rates", dict)
+    assert "No seconds are lit" not in text(evidence.seconds_panel(report(explained="")))
+
+
+def test_seconds_that_are_right_too_rarely_wait_until_they_are_asked_for(monkeypatch):
+    measured(monkeypatch, SECONDS, 0.77, 0.6)
+    said = text(evidence.seconds_panel(report()))
+    assert "No seconds are lit" in said and named(BY_TIME[0]) in said
+    measured(monkeypatch, SECONDS, 0.8, 0.6)
     assert "No seconds are lit" not in text(evidence.seconds_panel(report()))
+
+
+def test_the_spectrogram_stays_grey_where_no_method_beats_loudness(monkeypatch):
+    measured(monkeypatch, BANDS, 0.8, 0.79)
+    html = evidence.bands_panel(report())
+    assert "No frequencies are coloured" in text(html)
+    assert 'class="ink"' in html and 'class="heat"' not in html
+    assert evidence.bands_panel(report(step="Finding what decided")) == ""
+    assert "bands" in panels(report(), last=report(step="Finding what decided"))
+    measured(monkeypatch, BANDS, 0.9, 0.79)
+    assert evidence.bands_panel(report()) == ""  # there was a method, and it could not explain this
 
 
 def test_timeline_is_for_recordings_of_several_windows():
@@ -205,7 +231,7 @@ def test_facts_escape_what_the_file_says_and_warn_about_weak_recordings():
 
 def test_only_what_changed_is_sent_again():
     scored = report()
-    assert set(panels(scored, last=EMPTY)) == set(nothing()) - {"bands"}
+    assert set(panels(scored, last=EMPTY)) == set(nothing())
     assert set(panels(explained(), last=scored)) >= {"seconds", "bands"}
     assert "facts" not in panels(replace(scored, share=0.9), last=scored)
 
