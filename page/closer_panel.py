@@ -20,7 +20,7 @@ from explain import ExplainError
 from . import closer, closer_cards
 from .analysis import LONGEST_S, Report, opinion_of
 from .closer import Look
-from .methods import hit_rates, named, offered
+from .methods import best, hit_rates, named, offered
 
 Updates = dict[Any, Any]
 
@@ -98,12 +98,17 @@ class CloserPanel:
     # --- events ---
 
     def methods_of(self, report: Report, name: str) -> Any:
-        """The methods on offer for the detector that was chosen."""
+        """The methods on offer for the chosen detector; the best that is not drawn comes first."""
         if name not in report.names:
             return gr.skip()
-        names = offered(opinion_of(report, name).detector, name, hit_rates())
+        detector, rates = opinion_of(report, name).detector, hit_rates()
+        names = offered(detector, name, rates)
+        drawn = (report.seconds, report.bands) if name == report.explained else ()
+        others = [
+            method for method in names if method not in {look.method for look in drawn if look}
+        ]
         choices = [(named(method), method) for method in names]
-        return gr.Dropdown(choices, value=names[0] if names else None)
+        return gr.Dropdown(choices, value=best(others, detector, name, rates))
 
     def look_closer(
         self, path: str | None, report: Report, name: str, method: str | None

@@ -99,8 +99,8 @@ def _unlit(report: Report) -> str:
         )
     return (
         f"<p>No seconds are lit: on recordings with planted edits no method finds the seconds that "
-        f"turn <b>{name}</b> well enough to light them unasked. Under “Look closer”, "
-        f"{escape(named(second_best))} comes closest, and says how often it is right.</p>"
+        f"turn <b>{name}</b> well enough to light them unasked. “{escape(named(second_best))}” "
+        "comes closest: it is under “Look closer”, with how often it is right.</p>"
     )
 
 
@@ -177,7 +177,7 @@ def _uncoloured(report: Report, wave: Waveform) -> str:
         f"band that turns <b>{escape(report.explained)}</b> surely better than loudness alone "
         "does.</p>"
     )
-    return panel("Which frequencies decided", text + spectrogram(wave))
+    return panel("The sound by frequency", text + spectrogram(wave))
 
 
 def _features_panel(name: str, groups: Explanation) -> str:

@@ -12,6 +12,7 @@ from toys import hiss
 from voice import voice
 
 from detectors import BUNDLED, bundled, registry
+from page.methods import NAMES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PRIOR_IN_VERDICT = "document.querySelector('#verdict').innerText.includes('1 in 100 recordings')"
@@ -227,7 +228,7 @@ def test_another_method_is_drawn_with_how_often_it_is_right(browser, address):
     assert not page.inner_text("#look").strip()  # nothing runs before it is asked for
     choose(page, "method", "Occlusion")
     choose(page, "explained", "res-tssdnet")  # on most others loudness finds bands as well
-    page.wait_for_function("document.querySelector('#method input').value.startsWith('Shapley')")
+    page.wait_for_function(f"document.querySelector('#method input').value === '{NAMES['pieces']}'")
     choose(page, "method", "Shapley values by band")
     page.click("#explain")
     page.wait_for_selector("#look .names")
