@@ -25,8 +25,8 @@ class Explanation:
     values: (t,), (f,) or (f, t). times: (t + 1,) edges in seconds of the clip. freqs: (f + 1,)
     edges in Hz, rising. full and empty: the logit with everything and with nothing of the clip.
     residual: |sum(values) - (full - empty)| where the method promises that it is zero; NaN where
-    a method makes no such promise. stderr: of each value, None for exact methods. forwards: passes
-    through the network. seconds: wall time. peak_mb: highest resident memory of the process so far.
+    a method makes no such promise. stderr: of each value, None where nothing is drawn. forwards:
+    passes through the network. seconds: wall time. peak_mb: highest resident memory of the process.
     names: what each value belongs to, in words, where there is no time axis: values are (names,).
     """
 

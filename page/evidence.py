@@ -160,7 +160,7 @@ def bands_panel(report: Report) -> str:
         '<label class="switch"><input type="checkbox" checked data-heat> Show what decided</label>'
     )
     hint = f"{named(bands.method)}: a map of where to listen, not a proof."
-    foot = _how(bands) if bands.times is None else hint
+    foot = " ".join((_how(bands), *bands.notes)) if bands.times is None else hint
     foot += f" {hit_sentence(bands.method, report.explained, hit_rates(), BANDS)}"
     drawn = spectrogram(report.wave, picture)
     return panel("Which frequencies decided", text + drawn, escape(foot))
