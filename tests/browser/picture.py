@@ -20,7 +20,7 @@ def main() -> None:
         chromium() as browser,
     ):
         page = visit(browser, address)
-        page.wait_for_function("document.querySelector('#served').innerText.includes('1')")
+        page.wait_for_selector("#served:not(:has-text('bundled')):has-text('champion')")
         upload(page, ROOT / "examples" / "english-4-seconds-copied.flac")
         await_all(page)
         page.wait_for_timeout(500)
