@@ -111,8 +111,7 @@ class Page:
         # one queue for both: the last prior that was asked for is the last one answered
         turn: dict[str, Any] = {"concurrency_id": "weighing", "concurrency_limit": 1}
         self.prior.input(self.weigh, about, weighed, trigger_mode="always_last", **quiet, **turn)
-        # the prior may have moved meanwhile
-        heard.success(self.weigh, about, weighed, **quiet, **turn)
+        heard.success(self.weigh, about, weighed, **quiet, **turn)  # it may have moved meanwhile
         for button, path in zip(self.examples, EXAMPLES, strict=True):
             button.click(lambda path=path: str(path), None, self.audio, **quiet)
         service_lines = [self.notices, self.served]

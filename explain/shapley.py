@@ -15,7 +15,9 @@ from .game import Game, Progress, all_coalitions
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """values (n,) of the players, stderr (n,) or None if exact; full and empty: v(all), v(none)."""
+    """values (n,) of the players, stderr (n,) or None if nothing was drawn; full and empty: v(all),
+    v(none).
+    """
 
     values: np.ndarray
     stderr: np.ndarray | None

@@ -103,10 +103,9 @@ class CloserPanel:
             return gr.skip()
         detector, rates = opinion_of(report, name).detector, hit_rates()
         names = offered(detector, name, rates)
-        drawn = (report.seconds, report.bands) if name == report.explained else ()
-        others = [
-            method for method in names if method not in {look.method for look in drawn if look}
-        ]
+        shown = (report.seconds, report.bands) if name == report.explained else ()
+        drawn = [look.method for look in shown if look]
+        others = [method for method in names if method not in drawn]
         choices = [(named(method), method) for method in names]
         return gr.Dropdown(choices, value=best(others, detector, name, rates))
 
