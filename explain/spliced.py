@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -112,35 +113,41 @@ class Splicer:
         return x
 
 
-class Framed:
-    """Coalitions of windows in the features of a voice: each frame is the clip's or the baseline's.
+class Pooled:
+    """Coalitions of windows in a voice's features: the network pools the moments in them alone.
 
-    A game as `Splicer` is one, of two passes through the front-end. Pitch and periods are looked
-    for in the whole clip; masking the sound would have them sought anew in every coalition, and
-    break them at each seam.
+    A game as `Splicer` is one, of a pass through the front-end. No baseline stands in the place of
+    what is absent: to a network that hears pitch and pauses, noise and silence say a lot. A group
+    of which nothing is heard stands at its training mean, as in `shapley_groups`.
     """
 
     passes, each, batch = 2, 0, HEAD_BATCH
 
-    def __init__(
-        self, detector: Detector, stretch: Stretch, players: Windows, behind: Tensor
-    ) -> None:
-        self.net = detector.net
+    def __init__(self, detector: Detector, stretch: Stretch, players: Windows) -> None:
+        net: Any = detector.net
         with torch.inference_mode():
-            sounds = stretch.fill(torch.stack([stretch.samples, behind]))
-            self.clip, self.behind = detector.frontend(sounds)  # (channels, frames) each
-        middles = np.arange(self.clip.shape[-1]) * FRAME + FRAME // 2
-        self.window_of = players.left[torch.from_numpy(middles % len(stretch.samples))]
+            features = detector.frontend(stretch.fill(stretch.samples[None]))
+            self.net, self.maps = net, net.maps(features)
+            self.absent = net.embed(net.mean[:, None].expand_as(features))
+        frames = torch.arange(features.shape[-1])
+        middles = (frames * FRAME + FRAME // 2) % len(stretch.samples)
+        steps = [-(-len(frames) // x.shape[-1]) for x in self.maps]  # frames from column to column
+        self.windows = [players.left[middles[::step]] for step in steps]  # of each map's columns
 
     def __call__(self, coalitions: Tensor) -> Tensor:
-        present = coalitions[:, None, self.window_of]
-        return self.net(torch.where(present, self.clip, self.behind))
+        heard = [coalitions[:, windows] for windows in self.windows]
+        some = [columns.any(dim=1, keepdim=True) for columns in heard]
+        embeddings = self.net.pool(
+            [x.expand(len(coalitions), -1, -1) for x in self.maps],
+            [columns | ~found for columns, found in zip(heard, some, strict=True)],
+        )
+        return self.net.head(torch.where(torch.stack(some, dim=1), embeddings, self.absent))
 
 
 class SplicedSum:
     """The members of a fusion, each spliced by itself; a game as `Splicer` is one."""
 
-    def __init__(self, fusion: Fusion, members: Sequence[Splicer | Framed]) -> None:
+    def __init__(self, fusion: Fusion, members: Sequence[Splicer | Pooled]) -> None:
         self.fusion, self.members = fusion, members
         self.passes, self.each = sum(m.passes for m in members), sum(m.each for m in members)
         self.batch = min(member.batch for member in members)
@@ -156,7 +163,7 @@ def splice(
     players: Windows,
     behind: Tensor,
     plays: int | None = None,
-) -> Splicer | Framed | SplicedSum:
+) -> Splicer | Pooled | SplicedSum:
     """The game of a detector's windows, prepared; see `Splicer` for the arguments."""
     pinned = stretch.pin(detector)
     if isinstance(pinned.net, Fusion):
@@ -169,10 +176,15 @@ def splice(
 
 def _splice(
     detector: Detector, stretch: Stretch, players: Windows, behind: Tensor, plays: int | None
-) -> Splicer | Framed:
-    if isinstance(detector.frontend, Prosody):
-        return Framed(detector, stretch, players, behind)
+) -> Splicer | Pooled:
+    if passes_over(detector):
+        return Pooled(detector, stretch, players)
     return Splicer(detector, stretch, players, behind, plays)
+
+
+def passes_over(detector: Detector) -> bool:
+    """Is what a coalition leaves out passed over (`Pooled`), with no baseline in its place?"""
+    return isinstance(detector.frontend, Prosody)
 
 
 class _Assembly:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
 
-from detectors import Waveform
+from detectors import Detector, Waveform
 from explain import Explanation
 from explain.audit import Variant
 from explain.evidence import Evidence, Part, Take
@@ -19,7 +18,7 @@ from .analysis import Report, opinion_of
 from .cards import tone
 from .closer import Look
 from .evidence import in_llr
-from .methods import Rates, hit_sentence, named, question
+from .methods import Rates, adds_up, hit_sentence, named, question
 from .spectrogram import spectrogram
 
 INTRO = """
@@ -83,9 +82,11 @@ def look_card(look: Look, report: Report, wave: Waveform, rates: Rates) -> str:
         return sorry(look.error)
     if look.explanation is None:
         return working(f"{named(look.method)} for {look.name}", look.share)
-    explanation = in_llr(opinion_of(report, look.name), look.explanation)
+    opinion = opinion_of(report, look.name)
+    explanation = in_llr(opinion, look.explanation)
     costs = f"{explanation.forwards} passes, {explanation.seconds:.1f} s."
-    notes = " ".join(escape(note) for note in (*_limits(explanation), *explanation.notes, costs))
+    limits = _limits(explanation, opinion.detector)
+    notes = " ".join(escape(note) for note in (*limits, *explanation.notes, costs))
     return (
         f'<p class="hit">{escape(hit_sentence(look.method, look.name, rates))}</p>'
         f"<p>{question(look.method, 'part', f'<b>{escape(look.name)}</b>')}, in LLR: "
@@ -111,14 +112,9 @@ def _named_values(explanation: Explanation) -> list[tuple[str, float]]:
     return [(f"{low:.1f} to {high:.1f} kHz", float(value)) for low, high, value in rows][::-1]
 
 
-def _limits(explanation: Explanation) -> list[str]:
+def _limits(explanation: Explanation, detector: Detector) -> list[str]:
     """What a method promises about its figures, and how far they can be off."""
-    said = []
-    if math.isfinite(explanation.residual):
-        said.append(
-            "The parts add up to the step from background to this answer, with a residual of "
-            f"{explanation.residual:.1g}."
-        )
+    said = adds_up(explanation, detector)
     if explanation.stderr is not None:
         said.append(f"Standard errors are up to {np.max(explanation.stderr):.2g}.")
     return said

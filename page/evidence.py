@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from html import escape
 
 import numpy as np
 
-from detectors import Waveform
+from detectors import Detector, Waveform
 from explain import Explanation, decisive_seconds
 from explain.explanation import by_size
+from explain.spliced import passes_over
 
 from . import figures
 from .analysis import (
-    BY_FEATURE,
     BY_TIME,
     Opinion,
     Report,
@@ -24,7 +23,7 @@ from .analysis import (
     worst_window,
 )
 from .cards import panel
-from .methods import BANDS, best, hit_rates, hit_sentence, named, question
+from .methods import BANDS, adds_up, best, hit_rates, hit_sentence, named, question
 from .spectrogram import loudest_cells, spectrogram
 
 PLAY = (
@@ -36,19 +35,18 @@ PLAY = (
 
 HOW = {
     "shapley-grids": "Exact Shapley values in LLR: cut into 4, 5, 6 and 7 stretches in turn, the "
-    "sound is heard in every combination of them, and what is left out becomes background noise; "
-    "shown is the mean.",
+    "sound is heard in every combination of them, and what is left out is {gone}; shown is the "
+    "mean.",
     "shapley-time": "Exact Shapley values in LLR: {count} stretches, heard in every combination; "
-    "what is left out becomes background noise.",
+    "what is left out is {gone}.",
     "lime-time": "Weights, in LLR, of a linear model of what the detector says when stretches "
-    "become background noise at random (LIME).",
-    "occlusion": "How far the LLR falls when a stretch becomes background noise, one after the "
-    "other.",
+    "drawn at random are {gone} (LIME).",
+    "occlusion": "How far the LLR falls when a stretch is {gone}, one after the other.",
     "pieces": "How far the LLR of each second, heard by itself, lies above the line to fake; as "
     "shares of the mean over all of them.",
     "gradcam": "Grad-CAM in LLR, summed over frequency: where to listen, not a proof.",
     "shapley-bands": "Shapley values in LLR: {count} bands, heard in combinations; what is left "
-    "out becomes background noise.",
+    "out is replaced by background noise.",
     "shapley-groups": "Exact Shapley values in LLR: features of the voice, known to the detector "
     "in every combination; what is left out becomes ordinary.",
 }
@@ -61,7 +59,8 @@ def seconds_panel(report: Report) -> str:
     if report.seconds is None:
         said = f"<p>{escape(report.step)} …</p>" if report.step else _unlit(report)
         return panel("Which seconds decided", said + PLAY + figures.waveform(report.wave))
-    explanation = in_llr(opinion_of(report, report.explained), report.seconds)
+    opinion = opinion_of(report, report.explained)
+    explanation = in_llr(opinion, report.seconds)
     stretches = decisive_seconds(explanation)
     least = figures.HEARD * abs(stretches[0][2])
     strongest = [stretch for stretch in stretches if abs(stretch[2]) >= least]
@@ -79,7 +78,8 @@ def seconds_panel(report: Report) -> str:
         f"{_where(report)}</p>"
         f'<p class="chips">Strongest: {chips}</p>'
     )
-    foot = f"{_how(explanation)} {hit_sentence(explanation.method, report.explained, hit_rates())}"
+    foot = _how(explanation, opinion.detector)
+    foot += f" {hit_sentence(explanation.method, report.explained, hit_rates())}"
     picture = figures.waveform(report.wave, explanation)
     return panel("Which seconds decided", text + PLAY + picture, escape(foot))
 
@@ -104,16 +104,11 @@ def _unlit(report: Report) -> str:
     )
 
 
-def _how(explanation: Explanation) -> str:
+def _how(explanation: Explanation, detector: Detector) -> str:
     """What the values are, by their method, and what they add up to."""
-    said = HOW[explanation.method].format(count=len(explanation.values))
-    if math.isfinite(explanation.residual):
-        nothing = "an ordinary voice" if explanation.method == BY_FEATURE else "noise alone"
-        said += (
-            f" They add up to the step from {nothing} to this answer, with a residual of "
-            f"{explanation.residual:.1g}."
-        )
-    return said
+    gone = "passed over" if passes_over(detector) else "replaced by background noise"
+    said = HOW[explanation.method].format(count=len(explanation.values), gone=gone)
+    return " ".join((said, *adds_up(explanation, detector)))
 
 
 def in_llr(opinion: Opinion, explanation: Explanation) -> Explanation:
@@ -151,7 +146,7 @@ def bands_panel(report: Report) -> str:
     opinion = opinion_of(report, report.explained)
     bands = in_llr(opinion, report.bands)
     if bands.freqs is None:
-        return _features_panel(report.explained, bands)
+        return _features_panel(opinion, bands)
     picture = _over_window(bands, opinion, report.wave) if bands.times is None else bands
     text = (
         f"<p>The same stretch by frequency: the texture is the sound, colour is what moved "
@@ -160,7 +155,7 @@ def bands_panel(report: Report) -> str:
         '<label class="switch"><input type="checkbox" checked data-heat> Show what decided</label>'
     )
     hint = f"{named(bands.method)}: a map of where to listen, not a proof."
-    foot = " ".join((_how(bands), *bands.notes)) if bands.times is None else hint
+    foot = " ".join((_how(bands, opinion.detector), *bands.notes)) if bands.times is None else hint
     foot += f" {hit_sentence(bands.method, report.explained, hit_rates(), BANDS)}"
     drawn = spectrogram(report.wave, picture)
     return panel("Which frequencies decided", text + drawn, escape(foot))
@@ -180,13 +175,17 @@ def _uncoloured(report: Report, wave: Waveform) -> str:
     return panel("The sound by frequency", text + spectrogram(wave))
 
 
-def _features_panel(name: str, groups: Explanation) -> str:
+def _features_panel(opinion: Opinion, groups: Explanation) -> str:
     text = (
-        f"<p>How far each feature of the voice moved <b>{escape(name)}</b>'s answer, in LLR: "
-        '<b class="fake">towards fake</b>, <b class="real">towards real</b>.</p>'
+        f"<p>How far each feature of the voice moved <b>{escape(opinion.name)}</b>'s answer, "
+        'in LLR: <b class="fake">towards fake</b>, <b class="real">towards real</b>.</p>'
     )
     picture = figures.bars(by_size(groups))
-    return panel("Which features of the voice decided", text + picture, escape(_how(groups)))
+    return panel(
+        "Which features of the voice decided",
+        text + picture,
+        escape(_how(groups, opinion.detector)),
+    )
 
 
 def _over_window(bands: Explanation, opinion: Opinion, wave: Waveform) -> Explanation:

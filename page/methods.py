@@ -11,13 +11,15 @@ knows nothing, on the same clips, is not offered.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from detectors import Detector
-from explain import methods
+from explain import Explanation, methods
+from explain.spliced import passes_over
 from explain.trivial import TRIVIAL
 
 HIT_RATES = Path(__file__).with_name("hit_rates")
@@ -78,6 +80,18 @@ def question(method: str, part: str, name: str) -> str:
     if method == "pieces":
         return f"What {name} makes of each second by itself"
     return f"How far each {part} moved {name}'s answer"
+
+
+def adds_up(explanation: Explanation, detector: Detector) -> list[str]:
+    """What the values add up to, as a sentence; none where the method does not promise a sum."""
+    if not math.isfinite(explanation.residual):
+        return []
+    of_moments = explanation.times is not None and explanation.freqs is None
+    averaged = explanation.names or (of_moments and passes_over(detector))
+    return [
+        f"They add up to the step from {'an ordinary voice' if averaged else 'noise alone'} to "
+        f"this answer, with a residual of {explanation.residual:.1g}."
+    ]
 
 
 def offered(detector: Detector, name: str, rates: Rates) -> list[str]:

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 class AttentivePool(nn.Module):
     """Attention-weighted mean and standard deviation over time: (b, c, t) -> (b, 2c).
 
-    Okabe et al. 2018, "Attentive statistics pooling for deep speaker embedding", eq. 5-6.
+    Okabe et al. 2018, "Attentive statistics pooling for deep speaker embedding", eq. 5-6. heard:
+    (b, t) bool, at least one a row: the columns that are pooled, all by default.
     """
 
     def __init__(self, channels: int, hidden: int = 64) -> None:
@@ -16,8 +17,11 @@ class AttentivePool(nn.Module):
             nn.Conv1d(channels, hidden, 1), nn.Tanh(), nn.Conv1d(hidden, channels, 1)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        weight = self.attend(x).softmax(dim=-1)
+    def forward(self, x: Tensor, heard: Tensor | None = None) -> Tensor:
+        weight = self.attend(x)
+        if heard is not None:
+            weight = weight.masked_fill(~heard[:, None], -torch.inf)
+        weight = weight.softmax(dim=-1)
         mean = (weight * x).sum(dim=-1)
         variance = (weight * x.square()).sum(dim=-1) - mean.square()
         return torch.cat([mean, variance.clamp_min(1e-6).sqrt()], dim=1)

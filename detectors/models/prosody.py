@@ -3,7 +3,8 @@
 It runs over time, and in the group that is a picture over frequency as well.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from ..prosody import CHANNELS, GROUPS, MASKS
 from .cnn import AttentivePool, block, fold, stem
 
 PICTURES = ("mel",)  # groups in which neighbouring channels are neighbouring frequencies
+POOL = -3  # its place in the network of a group
 
 
 class ProsodyNet(nn.Module):
@@ -27,6 +29,7 @@ class ProsodyNet(nn.Module):
     mean: Tensor
     std: Tensor
     always: Tensor
+    groups: Any  # nn.ModuleList of nn.Sequential
 
     def __init__(
         self,
@@ -75,9 +78,22 @@ class ProsodyNet(nn.Module):
 
     def embed(self, features: Tensor) -> Tensor:
         """(b, channels, frames) -> (b, groups, embedding)."""
+        return self.pool(self.maps(features))
+
+    def maps(self, features: Tensor) -> list[Tensor]:
+        """What each group's pool reads: (b, channels, frames) -> (b, width, t), of its own t."""
         x = self._standardise(features)
+        return [net[:POOL](x[:, at]) for net, at in zip(self.groups, GROUPS.values(), strict=True)]
+
+    def pool(self, maps: Sequence[Tensor], heard: Sequence[Tensor | None] | None = None) -> Tensor:
+        """`maps` -> (b, groups, embedding). heard: (b, t) of each map, see `AttentivePool`."""
+        heard = [None] * len(maps) if heard is None else heard
         return torch.stack(
-            [net(x[:, at]) for net, at in zip(self.groups, GROUPS.values(), strict=True)], dim=1
+            [
+                net[POOL + 1 :](net[POOL](x, columns))
+                for net, x, columns in zip(self.groups, maps, heard, strict=True)
+            ],
+            dim=1,
         )
 
     def head(self, embeddings: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from reading import text
 from toys import Pooled, Tone, toy, waveform, with_tone
 
-from detectors import AudioError
+from detectors import AudioError, Config, Detector
 from detectors.detector import Calibration
 from detectors.registry import Version
 from explain import explain
@@ -102,6 +102,22 @@ def test_every_method_that_may_come_first_is_drawn_and_told(method):
     said = text(html)
     assert "LLR" in said and named(method) in said
     assert ("add up to" in said) == method.startswith("shapley")
+
+
+@pytest.mark.parametrize(
+    ("front_end", "gone", "start"),
+    [
+        ("prosody", "is passed over", "an ordinary voice"),
+        ("raw", "is replaced by background noise", "noise alone"),
+    ],
+)
+def test_it_is_said_what_becomes_of_what_is_left_out(front_end, gone, start):
+    net = {"prosody": "prosody", "raw": "res-tssdnet"}[front_end]
+    detector = Detector(Config("some", net, frontend=front_end, window=16_000))
+    scored = report()
+    scored = replace(scored, opinions=(replace(scored.opinions[0], detector=detector),))
+    html = evidence.seconds_panel(replace(scored, seconds=explain(detector, scored.wave)))
+    assert gone in text(html) and f"the step from {start} to" in text(html)
 
 
 def test_lit_windows_point_where_the_evidence_is():
