@@ -151,19 +151,16 @@ def hit_sentence(method: str, name: str, rates: Rates, kind: str | None = None) 
     if own is None or own.get("pointing") is None:
         if name in rates.get(method, {}):
             return (
-                f"Too few planted edits turned {name}'s verdict to say how often the highest place "
-                f"lies in one with {named(method)}."
+                f"{named(method)}: too few planted edits turned {name}'s verdict to say how often "
+                "the highest place finds them."
             )
-        return (
-            f"How often the highest place lies in a planted edit with {named(method)} is not "
-            f"measured yet for {name}."
-        )
+        return f"{named(method)}: how often it finds edits for {name} is not measured yet."
     interval = ""
     if own.get("pointing_ci"):
         low, high = (10 * end for end in own["pointing_ci"])
         interval = f" (95 % interval: {low:.0f} to {high:.0f})"
     return (
-        f"With {named(method)} the highest place lies in {EDIT[kind]} "
+        f"{named(method)}: the highest place finds {EDIT[kind]} "
         f"{10 * own['pointing']:.0f} times in 10{interval} for {name}; pointing blindly would find "
         f"it {_times(own['chance'])}. Measured on {own['n']} edits that {name} called fake."
     )
