@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,10 +29,9 @@ from detectors.models.rawnet2 import RawNet2
 from detectors.models.resnet import ResNet18
 from detectors.models.transformer import HOP, N_FFT, ConvTransformer
 from detectors.models.tssdnet import IncTSSDNet, ResTSSDNet
-from detectors.prosody import HOP as FRAME
-from detectors.prosody import Prosody
 
 from .players import Windows
+from .pooled import Pooled, passes_over
 from .stretch import Stretch
 
 BATCH = 4  # passes at once
@@ -113,37 +111,6 @@ class Splicer:
         return x
 
 
-class Pooled:
-    """Coalitions of windows in a voice's features: the network pools the moments in them alone.
-
-    A game as `Splicer` is one, of a pass through the front-end. No baseline stands in the place of
-    what is absent: to a network that hears pitch and pauses, noise and silence say a lot. A group
-    of which nothing is heard stands at its training mean, as in `shapley_groups`.
-    """
-
-    passes, each, batch = 2, 0, HEAD_BATCH
-
-    def __init__(self, detector: Detector, stretch: Stretch, players: Windows) -> None:
-        net: Any = detector.net
-        with torch.inference_mode():
-            features = detector.frontend(stretch.fill(stretch.samples[None]))
-            self.net, self.maps = net, net.maps(features)
-            self.absent = net.embed(net.mean[:, None].expand_as(features))
-        frames = torch.arange(features.shape[-1])
-        middles = (frames * FRAME + FRAME // 2) % len(stretch.samples)
-        steps = [-(-len(frames) // x.shape[-1]) for x in self.maps]  # frames from column to column
-        self.windows = [players.left[middles[::step]] for step in steps]  # of each map's columns
-
-    def __call__(self, coalitions: Tensor) -> Tensor:
-        heard = [coalitions[:, windows] for windows in self.windows]
-        some = [columns.any(dim=1, keepdim=True) for columns in heard]
-        embeddings = self.net.pool(
-            [x.expand(len(coalitions), -1, -1) for x in self.maps],
-            [columns | ~found for columns, found in zip(heard, some, strict=True)],
-        )
-        return self.net.head(torch.where(torch.stack(some, dim=1), embeddings, self.absent))
-
-
 class SplicedSum:
     """The members of a fusion, each spliced by itself; a game as `Splicer` is one."""
 
@@ -180,11 +147,6 @@ def _splice(
     if passes_over(detector):
         return Pooled(detector, stretch, players)
     return Splicer(detector, stretch, players, behind, plays)
-
-
-def passes_over(detector: Detector) -> bool:
-    """Is what a coalition leaves out passed over (`Pooled`), with no baseline in its place?"""
-    return isinstance(detector.frontend, Prosody)
 
 
 class _Assembly:

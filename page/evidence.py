@@ -10,7 +10,7 @@ import numpy as np
 from detectors import Detector, Waveform
 from explain import Explanation, decisive_seconds
 from explain.explanation import by_size
-from explain.spliced import passes_over
+from explain.pooled import passes_over
 
 from . import figures
 from .analysis import (

@@ -19,7 +19,7 @@ from typing import Any
 
 from detectors import Detector
 from explain import Explanation, methods
-from explain.spliced import passes_over
+from explain.pooled import passes_over
 from explain.trivial import TRIVIAL
 
 HIT_RATES = Path(__file__).with_name("hit_rates")

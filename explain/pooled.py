@@ -1,0 +1,54 @@
+"""Coalitions of moments, for a network that describes each moment and then pools over time.
+
+No baseline stands in the place of what a coalition leaves out. To a network that hears pitch and
+pauses noise and silence say a lot, and masking the sound would have pitch sought anew in every
+coalition, and break it at each seam.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from detectors.detector import Detector
+from detectors.prosody import HOP, Prosody
+
+from .players import Windows
+from .stretch import Stretch
+
+
+def passes_over(detector: Detector) -> bool:
+    """Is what a coalition leaves out passed over, with nothing in its place?"""
+    return isinstance(detector.frontend, Prosody)
+
+
+class Pooled:
+    """Logits when the network pools the moments of a coalition of windows alone.
+
+    A game as `spliced.Splicer` is one, of a pass through the front-end. A feature group of which
+    nothing is heard stands at its training mean, as in `shapley_groups`.
+    """
+
+    passes, each, batch = 2, 0, 32
+
+    def __init__(self, detector: Detector, stretch: Stretch, players: Windows) -> None:
+        net: Any = detector.net
+        with torch.inference_mode():
+            features = detector.frontend(stretch.fill(stretch.samples[None]))
+            self.net, self.maps = net, net.maps(features)
+            self.absent = net.embed(net.mean[:, None].expand_as(features))
+        frames = torch.arange(features.shape[-1])
+        middles = (frames * HOP + HOP // 2) % len(stretch.samples)
+        steps = [-(-len(frames) // x.shape[-1]) for x in self.maps]  # frames from column to column
+        self.windows = [players.left[middles[::step]] for step in steps]  # of each map's columns
+
+    def __call__(self, coalitions: Tensor) -> Tensor:
+        heard = [coalitions[:, windows] for windows in self.windows]
+        some = [columns.any(dim=1, keepdim=True) for columns in heard]
+        embeddings = self.net.pool(
+            [x.expand(len(coalitions), -1, -1) for x in self.maps],
+            [columns | ~found for columns, found in zip(heard, some, strict=True)],
+        )
+        return self.net.head(torch.where(torch.stack(some, dim=1), embeddings, self.absent))
