@@ -1,8 +1,8 @@
 """Coalitions of moments, for a network that describes each moment and then pools over time.
 
-No baseline stands in the place of what a coalition leaves out. To a network that hears pitch and
-pauses noise and silence say a lot, and masking the sound would have pitch sought anew in every
-coalition, and break it at each seam.
+No baseline stands in the place of what a coalition leaves out: noise and silence have features
+too, which such a network judges as it judges a voice's. Masking the sound would have pitch sought
+anew in every coalition, and break it at each seam.
 """
 
 from __future__ import annotations

@@ -86,8 +86,8 @@ def adds_up(explanation: Explanation, detector: Detector) -> list[str]:
     """What the values add up to, as a sentence; none where the method does not promise a sum."""
     if not math.isfinite(explanation.residual):
         return []
-    of_moments = explanation.times is not None and explanation.freqs is None
-    averaged = explanation.names or (of_moments and passes_over(detector))
+    # where a voice's features are passed over or become ordinary; bands of its sound become noise
+    averaged = explanation.freqs is None and passes_over(detector)
     return [
         f"They add up to the step from {'an ordinary voice' if averaged else 'noise alone'} to "
         f"this answer, with a residual of {explanation.residual:.1g}."

@@ -155,7 +155,7 @@ def test_values_by_band_alone_are_drawn_over_the_window_that_they_explain():
     assert 'data-from="2.000" data-to="3.000"' in html
     labels = [float(value) for value in re.findall(r"hz right[^>]*>([-+]?[\d.]+)<", html)]
     np.testing.assert_allclose(labels, CALIBRATION.scale * bands.values, atol=0.051)
-    assert "They add up to the step" in text(html)
+    assert "They add up to the step from noise alone" in text(html)
 
 
 def test_features_of_the_voice_stand_in_place_of_frequencies():
