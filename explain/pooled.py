@@ -41,8 +41,8 @@ class Pooled:
             self.absent = net.embed(net.mean[:, None].expand_as(features))
         frames = torch.arange(features.shape[-1])
         middles = (frames * HOP + HOP // 2) % len(stretch.samples)
-        steps = [-(-len(frames) // x.shape[-1]) for x in self.maps]  # frames from column to column
-        self.windows = [players.left[middles[::step]] for step in steps]  # of each map's columns
+        windows = players.left[middles][None]
+        self.windows = [net.columns(windows, x)[0] for x in self.maps]  # of each map's columns
 
     def __call__(self, coalitions: Tensor) -> Tensor:
         heard = [coalitions[:, windows] for windows in self.windows]

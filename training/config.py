@@ -38,12 +38,13 @@ class TrainConfig:
     copies of train's bona fide clips join in as spoofs; made on first use and kept in runs/copies.
     paired: share of the pairs that are a recording and a copy of it. swaps: share of the drawn
     copies of which only a stretch is put into the recording. columns: weight of a second loss, for
-    networks that judge each moment by itself, against the seconds that are synthetic.
+    networks that judge moments by themselves, against the seconds that are synthetic.
     cache_variants: above 0, the front-end runs on whole clips ahead of training, on each as it is
     and on augmented copies, so many together; they are kept in runs/features, and batches are crops
     of them. members: the detectors that a fusion weighs. teachers: detectors that a network on the
     waveform takes hints from. init: a detector's weights.safetensors or a state dict to start from;
-    pretrained: start from ImageNet's weights; credit: whose weights these are, for the card. ema:
+    pretrained: start from ImageNet's weights; credit: whose weights these are, for the card. kept:
+    share of them in the weights that training ends with, which forgets less of what they knew. ema:
     decay of the averaged weights, which are what is evaluated and saved. half: bfloat16 forward and
     backward where the processor has it (weights stay float32).
     """
@@ -65,6 +66,7 @@ class TrainConfig:
     init: str | None = None
     pretrained: bool = False
     credit: str = ""
+    kept: float = 0.0
     seed: int = 0
     epochs: int = 30
     patience: int = 10

@@ -146,12 +146,17 @@ class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
         first = rng.integers(0, max(1, len(x) - n + 1))
         x, copy = x[first : first + n], np.resize(copy, len(x))[first : first + n]
-        seconds = len(x) / RATE
+        where = self._stretch(len(x), rng)
+        at = np.flatnonzero(where) / RATE
+        return swap(x, copy, at[0], at[-1] + 1 / RATE), where.astype(np.float32)
+
+    def _stretch(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """A stretch of 0.5 to 1.5 s somewhere in n samples or frames: (n,) bool."""
+        seconds = n / self.rate
         long = min(rng.uniform(0.5, 1.5), seconds)
         start = rng.uniform(0, seconds - long)
-        at = np.arange(len(x)) / RATE
-        where = ((at >= start) & (at < start + long)).astype(np.float32)
-        return swap(x, copy, start, start + long), where
+        at = np.arange(n) / self.rate
+        return (at >= start) & (at < start + long)
 
 
 def originals(clips: Sequence[Clip]) -> dict[int, int]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -24,17 +24,21 @@ from .config import TrainConfig
 from .data import Batches
 
 CACHE = Path("runs/features")
-Job = tuple[np.ndarray, int, Path]  # int16 audio, number of the copy, file of its features
+Job = tuple[np.ndarray, list[int], Path]  # int16 audio, what seeds its augmentation, its file
 
 
 def featurise(
-    config: TrainConfig, audio: Sequence[np.ndarray], copies: int = 1
+    config: TrainConfig,
+    audio: Sequence[np.ndarray],
+    variants: int = 1,
+    like: Mapping[int, int] | None = None,
 ) -> list[list[np.ndarray]]:
-    """Features of each (n,) int16 clip and of its augmented copies, (..., frames) float16.
+    """Features of each (n,) int16 clip and of its augmented variants, (..., frames) float16.
 
-    The first copy is the clip as it is; the others are augmented by the recipe, the same way each
-    time. A file is named by the audio, the copy and the augmentation, its folder by the front-end,
-    its options and version, so that nothing is computed twice and nothing stale is read.
+    The first variant is the clip as it is; the others are augmented by the recipe, the same way
+    each time, and those of clip i as those of clip like[i], if it has one. A file is named by
+    audio, augmentation and what seeds it, its folder by the front-end, its options and version, so
+    that nothing is computed twice and nothing stale is read.
     """
     frontend = build_frontend(config.frontend, config.frontend_options)
     definition = [config.frontend, config.frontend_options, getattr(frontend, "version", 0)]
@@ -42,23 +46,30 @@ def featurise(
     folder.mkdir(parents=True, exist_ok=True)
     chances = json.dumps(asdict(config.augment), sort_keys=True).encode()
     jobs: list[Job] = []
-    for clip in audio:
-        for copy in range(copies):
-            of = clip.tobytes() + (chances if copy else b"")
-            jobs.append((clip, copy, folder / f"{_digest(of)}-{copy}.npy"))
+    for i, clip in enumerate(audio):
+        jobs.append((clip, [], folder / f"{_digest(clip.tobytes())}.npy"))
+        seed = _digest(audio[like.get(i, i) if like else i].tobytes())
+        name = _digest(clip.tobytes() + chances + seed.encode())
+        for variant in range(1, variants):
+            jobs.append((clip, [int(seed, 16), variant], folder / f"{name}-{variant}.npy"))
     _make([job for job in jobs if not job[2].exists()], config)
     features = [np.load(path) for _, _, path in jobs]
-    return [features[i : i + copies] for i in range(0, len(features), copies)]
+    return [features[i : i + variants] for i in range(0, len(features), variants)]
 
 
 class FeatureBatches(Batches):
-    """Batches of features instead of audio: x is (b, ..., frames), each row from any copy."""
+    """Batches of features instead of audio: x is (b, ..., frames), each row from any variant."""
 
     def _crop(self, row: int, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        x = self.audio[row][rng.integers(len(self.audio[row]))]
+        variant = rng.integers(len(self.audio[row]))
+        x = self.audio[row][variant]
         start = rng.integers(0, max(x.shape[-1] - n, 0) + 1)
         frames = (start + np.arange(n)) % x.shape[-1]  # what is too short is repeated
-        return x[..., frames].astype(np.float32), np.full(n, self.clips[row].is_spoof)
+        x, fake = x[..., frames], np.full(n, self.clips[row].is_spoof)
+        if row in self.original and rng.random() < self.swaps:
+            fake = self._stretch(n, rng)  # augmented alike, the recording lies under its copy
+            x = np.where(fake, x, self.audio[self.original[row]][variant][..., frames])
+        return x.astype(np.float32), fake
 
 
 def _make(jobs: Sequence[Job], config: TrainConfig) -> None:
@@ -84,11 +95,10 @@ class _Maker:
         self.frontend = build_frontend(config.frontend, config.frontend_options)
 
     def __call__(self, job: Job) -> None:
-        clip, copy, path = job
+        clip, seed, path = job
         x = clip.astype(np.float32) / 32767
-        if copy:
-            seed = int.from_bytes(hashlib.sha256(clip.tobytes()).digest()[:8], "big")
-            x = augment(x, self.chances, np.random.default_rng([seed, copy]))
+        if seed:
+            x = augment(x, self.chances, np.random.default_rng(seed))
         with torch.inference_mode():
             features = self.frontend(level(torch.from_numpy(x)[None]))[0].numpy()
         with whole(path) as scratch, scratch.open("wb") as file:

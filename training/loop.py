@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,12 @@ from detectors.runtime import whole
 from . import columns
 from .backbone import resolved
 from .config import SpecAugment, TrainConfig
-from .data import Batches, epoch_plan
+from .data import Batches, epoch_plan, originals
 from .features import FeatureBatches, featurise
 from .hints import hints
 from .manifest import Clip
 from .metrics import auc, eer
-from .start import begin
+from .start import begin, keep
 
 Report = Callable[[int, dict[str, float]], None]  # (epoch, values)
 JUDGED_AT_ONCE = 4  # windows: twice as long as most crops, they must not cost more than a batch
@@ -64,6 +65,7 @@ class Trainer:
         self.held_features: list[list[np.ndarray]] = []
         if config.cache_variants:
             self._cache()
+        self.first = deepcopy(self.detector.net.state_dict()) if config.kept else {}
         self.net = _trainable(self.detector.net).to(self.device)
         self.frontend = self.detector.frontend.to(self.device)
         self.ema = AveragedModel(self.net, avg_fn=_average(config.ema), use_buffers=True)
@@ -87,7 +89,10 @@ class Trainer:
     def _cache(self) -> None:
         """Read or make the features, and let a network that standardises them see train's."""
         self.features = featurise(
-            self.config, self.material.train_audio, self.config.cache_variants
+            self.config,
+            self.material.train_audio,
+            self.config.cache_variants,
+            originals(self.material.train),
         )
         windows = [cut(a, 0, self.config.window) for a in self.material.held_audio]
         self.held_features = featurise(self.config, windows)
@@ -118,6 +123,8 @@ class Trainer:
         best = torch.load(self._best_file, weights_only=True, map_location="cpu")
         net = self.ema.module.cpu()
         net.load_state_dict(best)
+        if self.first:
+            keep(net, self.first, self.config.kept)
         getattr(net, "merge", lambda: None)()  # what training put in goes into the weights
         return Detector(self.detector.config, net)
 
@@ -179,8 +186,10 @@ class Trainer:
                 logit, opinion, missed = self.hints(self.net, features)
                 target = (target + opinion) / 2
             elif isinstance(self.net, columns.TAKEN_BY) and c.columns:
-                logit, alone = columns.judge(self.net, features)
-                missed = c.columns * columns.missed(alone, where, c.smoothing)
+                logit, target, missed = columns.judge(
+                    self.net, features, target, where, c.smoothing
+                )
+                missed = c.columns * missed
             else:
                 logit = self.net(features)
         loss = binary_cross_entropy_with_logits(logit.float(), target) + missed

@@ -93,18 +93,20 @@ def check(config: TrainConfig) -> None:
         detector = Detector(detector_config(config))
     except ValueError as error:
         raise ConfigError(f"The detector '{config.name}' cannot be built: {error}") from error
-    if config.cache_variants and (config.swaps or not hasattr(detector.frontend, "hop")):
-        raise ConfigError("cache_variants needs a front-end with frames, and goes without swaps.")
+    if config.cache_variants and not hasattr(detector.frontend, "hop"):
+        raise ConfigError("cache_variants needs a front-end with frames.")
     if hasattr(detector.net, "standardise_on") and not config.cache_variants:
         raise ConfigError(f"'{config.architecture}' is trained on cached features: cache_variants.")
     if config.columns and not isinstance(detector.net, columns.TAKEN_BY):
-        raise ConfigError("columns: only cnn and resnet judge each moment by itself.")
+        raise ConfigError("columns: only cnn, resnet and prosody judge parts by themselves.")
     if config.teachers:
         hints(config, detector.net)
     if config.pretrained:
         start_from_imagenet(detector.net)  # which leaves them in torchvision's cache
     if config.init and not Path(config.init).is_file():
         raise ConfigError(f"There are no weights {config.init} for '{config.name}' to start from.")
+    if config.kept and not (config.init or config.pretrained):
+        raise ConfigError("kept: there are no first weights to keep; name them with init.")
 
 
 def choose(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from http.client import HTTPException
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from detectors.models.imagenet import ImageNetTrunk
 
@@ -38,6 +39,17 @@ def start_from(net: nn.Module, path: str) -> None:
         getattr(net, "load_published", net.load_state_dict)(weights)
     except (OSError, KeyError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
         raise ConfigError(f"Training cannot start from {path}: {error}") from error
+
+
+def keep(net: nn.Module, first: Mapping[str, Tensor], share: float) -> None:
+    """Move a trained network's weights back towards its first ones, by `share` of the way.
+
+    Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", eq. 1.
+    """
+    with torch.no_grad():
+        for name, value in net.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(first[name], share)
 
 
 def start_from_imagenet(net: nn.Module) -> None:

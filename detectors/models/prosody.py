@@ -96,6 +96,11 @@ class ProsodyNet(nn.Module):
             dim=1,
         )
 
+    @staticmethod
+    def columns(frames: Tensor, x: Tensor) -> Tensor:
+        """What is said of frames (b, frames), of the columns of a map (b, width, t): (b, t)."""
+        return frames[:, :: -(-frames.shape[1] // x.shape[-1])]
+
     def head(self, embeddings: Tensor) -> Tensor:
         """(b, groups, embedding) -> (b,)."""
         return self.join(embeddings.flatten(1)).squeeze(-1)

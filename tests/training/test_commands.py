@@ -157,6 +157,7 @@ def test_bad_input_is_a_sentence_and_exit_code_2(place, capsys, arguments, said)
         ("architecture: perceptron", "There is no architecture 'perceptron'"),
         ("options: {colour: red}", "does not take these options"),
         ("init: nowhere.pt", "There are no weights nowhere.pt"),
+        ("kept: 0.5", "there are no first weights to keep"),
     ],
 )
 def test_a_recipe_that_cannot_be_built_is_refused_before_anything_is_read(

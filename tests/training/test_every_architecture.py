@@ -76,6 +76,7 @@ def small(config: TrainConfig, place: Path) -> TrainConfig:
         copies=(),
         swaps=0.0,
         init=None,
+        kept=0.0,
         cache_variants=min(config.cache_variants, 1),
         epochs=1,
         pairs=2,

@@ -12,9 +12,11 @@ from voice import voice
 
 from detectors import Detector
 from detectors.frontends import level
+from detectors.models.prosody import ProsodyNet
 from detectors.prosody import CHANNELS, Prosody
 from training import features
 from training.augment import Augment
+from training.columns import judge
 from training.config import ConfigError, TrainConfig
 from training.data import decode_all
 from training.features import FeatureBatches, featurise
@@ -22,6 +24,7 @@ from training.loop import Material, Trainer
 from training.manifest import read_manifest
 from training.run import check
 
+CNN_LITE = {"architecture": "cnn-lite", "frontend": "", "options": {}, "cache_variants": 0}
 RECIPE = TrainConfig(
     name="prosody",
     architecture="prosody",
@@ -107,6 +110,12 @@ def test_a_changed_definition_or_augmentation_is_made_anew(pool, monkeypatch):
     assert len(pool.made) == 4
 
 
+def test_a_copy_is_augmented_as_its_recording(pool):
+    moved = replace(RECIPE, augment=Augment(*[0.0] * 6, edges=1.0))
+    (_, one), (_, alike), (_, other) = featurise(moved, [clip(), -clip(), -clip()[::-1]], 2, {1: 0})
+    assert alike.shape == one.shape != other.shape
+
+
 def test_the_first_copy_is_what_the_detector_hears_and_the_next_ones_are_not(pool):
     ((plain, copy),) = featurise(RECIPE, [clip()], 2)
     x = torch.from_numpy(clip().astype(np.float32) / 32767)[None]
@@ -140,6 +149,45 @@ def test_crops_are_frames_of_either_copy(material):
     assert torch.equal(batches[2][0], batches[2][0])
 
 
+def test_a_stretch_of_a_copy_lies_in_its_recording_augmented_alike(material):
+    fake = next(i for i, c in enumerate(material.train) if c.is_spoof)
+    real = next(i for i, c in enumerate(material.train) if not c.is_spoof)
+    frames = np.arange(400.0)[None]
+    x = {real: [frames, frames + 1000], fake: [-frames, -frames - 1000]}
+    batches = FeatureBatches(
+        x, material.train, [fake] * 40, 40, (2.0, 2.0), Augment(), (0, 0), 1.0, 100.0
+    )
+    batches.original = {fake: real}
+    rows, labels, where = batches[0]
+    assert labels.all()
+    for row, told in zip(rows[:, 0], where, strict=True):
+        assert 50 <= told.sum() <= 151 and torch.equal(row < 0, told)
+        assert set(row.abs().diff().tolist()) == {1.0}  # one variant, and the same moments
+
+
+def test_prosody_learns_which_part_is_synthetic():
+    torch.manual_seed(0)
+    net = ProsodyNet(width=4, embedding=4, hidden=8, dropout=0.0, drop_groups=0.0, noise=0.0)
+    where = torch.zeros(6, 80, dtype=torch.bool)
+    where[:2, 16:48], where[2:4, 48:] = True, True
+    x = torch.randn(6, len(CHANNELS), 80) + 1.5 * where[:, None]
+    optimiser = torch.optim.AdamW(net.parameters(), lr=2e-2)
+    y = where.any(1).float()
+    for _ in range(25):
+        missed = judge(net, x, y, where, 0.0)[2]
+        optimiser.zero_grad()
+        missed.backward()
+        optimiser.step()
+    net.eval()
+    with torch.no_grad():
+        whole, labels, missed = judge(net, x, y, where, 0.0)
+        elsewhere = judge(net, x, y, where.roll(32, 1), 0.0)[2]
+        assert torch.allclose(whole, net(x)[4:], atol=1e-5)
+    assert torch.equal(labels, y[4:])  # what is synthetic in part is not judged as a whole
+    assert missed < 0.3 < 1 < elsewhere
+    assert judge(net, x[4:], y[4:], where[4:], 0.0)[2] == 0
+
+
 def test_a_detector_of_cached_features_trains_and_hears_sound(pool, material, tmp_path):
     trainer = Trainer(RECIPE, material, tmp_path / "run.pt")
     assert len(pool.made) == 2 * len(material.train) + len(material.held)
@@ -160,8 +208,10 @@ def test_a_detector_of_cached_features_trains_and_hears_sound(pool, material, tm
     ("change", "sentence"),
     [
         ({"cache_variants": 0}, "is trained on cached features"),
-        ({"swaps": 0.1}, "goes without swaps"),
-        ({"columns": 0.5}, "only cnn and resnet judge each moment"),
+        (
+            {**CNN_LITE, "columns": 0.5},
+            "only cnn, resnet and prosody judge parts",
+        ),
         ({"architecture": "aasist", "frontend": "raw", "options": {}}, "front-end with frames"),
     ],
 )

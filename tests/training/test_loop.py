@@ -101,10 +101,14 @@ def test_columns_learn_which_seconds_are_synthetic(architecture, options, materi
         trainer._batch(x, where.any(1).float(), where)
     net = trainer.net.eval()
     with torch.no_grad():
-        whole, alone = judge(net, trainer.frontend(trainer.detector.level(x)))
-    quarter = alone.shape[1] // 4
-    assert alone[4:, -quarter:].min() > max(alone[:4].max(), alone[4:, :quarter].max())
-    assert torch.equal(whole, net(trainer.frontend(trainer.detector.level(x))))
+        picture = trainer.frontend(trainer.detector.level(x))
+        whole, _, missed = judge(net, picture, where.any(1), where, 0.0)
+        elsewhere = judge(net, picture, where.any(1), where.flip(1), 0.0)[2]
+        moments = net.out(net.pool.alone(net.frames(picture)))[..., 0]
+    quarter = moments.shape[1] // 4
+    assert moments[4:, -quarter:].min() > max(moments[:4].max(), moments[4:, :quarter].max())
+    assert missed < 0.3 < 1 < elsewhere
+    assert torch.equal(whole, net(picture))
 
 
 def test_it_stops_when_dev_no_longer_improves(material, tmp_path):
@@ -146,6 +150,26 @@ def test_it_starts_from_the_weights_of_a_detector(material, tmp_path):
     (tmp_path / "one/weights.safetensors").write_bytes(b"no weights")
     with pytest.raises(ConfigError, match="Training cannot start from"):
         Trainer(config, material, tmp_path / "broken.pt")
+
+
+def test_a_share_of_the_first_weights_is_kept(material, tmp_path):
+    Trainer(SMALL, material, tmp_path / "one.pt").detector.save(tmp_path / "one")
+    config = replace(SMALL, init=str(tmp_path / "one/weights.safetensors"), epochs=1)
+    ends = {}
+    for kept in (0.0, 0.25, 1.0):
+        trainer = Trainer(replace(config, kept=kept), material, tmp_path / f"{kept}.pt")
+        first = weights(trainer.detector)
+        ends[kept] = weights(trainer.run(lambda *_: None))
+    moved = 0
+    for name, value in first.items():
+        assert torch.allclose(ends[1.0][name].float(), value.float(), atol=1e-6) or (
+            not value.is_floating_point()  # a count of batches
+        )
+        if value.is_floating_point():
+            between = ends[0.0][name].lerp(value, 0.25)
+            assert torch.allclose(ends[0.25][name], between, atol=1e-6)
+            moved += not torch.equal(ends[0.0][name], value)
+    assert moved > 5
 
 
 def test_bfloat16_is_used_only_where_the_processor_has_it(material, tmp_path, monkeypatch):
