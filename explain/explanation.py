@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 ARRAYS = ("values", "times", "freqs", "stderr")
+FAINT = 0.12  # share of the strongest stretch below which another says nothing
 
 
 class ExplainError(ValueError):
@@ -95,8 +96,8 @@ def rebin(values: ArrayLike, edges: ArrayLike, grid: ArrayLike) -> NDArray[np.fl
 def decisive_seconds(explanation: Explanation, count: int = 3) -> list[tuple[float, float, float]]:
     """The `count` strongest stretches, strongest first: (start_s, end_s, value in logit units).
 
-    Neighbours on one side that each have at least half the strongest value are one stretch. See
-    `over_time`, which also raises.
+    Neighbours on one side that each have at least half the strongest value are one stretch; those
+    that are faint beside the first are left out. See `over_time`, which also raises.
     """
     values, edges = over_time(explanation)
     strong = np.abs(values) >= np.abs(values).max() / 2
@@ -104,6 +105,7 @@ def decisive_seconds(explanation: Explanation, count: int = 3) -> list[tuple[flo
     first = np.flatnonzero(np.append(True, ~alike))
     sums, ends = np.add.reduceat(values, first), np.append(first[1:], len(values))
     order = np.argsort(-np.abs(sums), kind="stable")[:count]
+    order = order[np.abs(sums[order]) >= FAINT * np.abs(sums[order[0]])]
     return [(float(edges[first[i]]), float(edges[ends[i]]), float(sums[i])) for i in order]
 
 

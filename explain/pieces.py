@@ -22,6 +22,7 @@ from .game import Progress
 from .stretch import decisive
 
 SHORTEST_S = 0.25
+FINE = 4  # cells from one piece's middle to the next
 
 
 def refusal(detector: Detector) -> str | None:
@@ -46,10 +47,11 @@ def attribute(
     Pieces of `piece_s` seconds, 0.25 to a window, have their middles `hop_s` apart (default: one
     second, or a quarter of the window if that is less, and a quarter of a piece). At the ends of
     the stretch a piece is what is there of it, repeated. They keep the level that they have in it.
-    A cell of `hop_s` seconds is the mean of the pieces that reach its middle, the nearer the more,
-    divided by the number of cells, so that the map adds up to what is said on average. Positive:
-    alone it would be called fake. start_s: see `stretch.decisive`. No completeness is promised
-    (empty and residual are NaN). Raises ExplainError.
+    At each middle stands the mean of the pieces that reach it, the nearer the more; cells a quarter
+    of `hop_s` long lie on straight lines from one to the next, divided by the number of cells, so
+    that the map adds up to what is said on average. Positive: alone it would be called fake.
+    start_s: see `stretch.decisive`. No completeness is promised (empty and residual are NaN).
+    Raises ExplainError.
     """
     reason = refusal(detector)
     if reason:
@@ -66,8 +68,8 @@ def attribute(
     stretch = decisive(detector, wave, start_s)
     n = len(stretch.samples)
     size = min(round(piece_s * RATE), n)
-    edges = np.linspace(0, n, max(round(n / RATE / hop_s), 1) + 1)
-    middles = (edges[:-1] + edges[1:]) / 2
+    count = max(round(n / RATE / hop_s), 1)
+    middles = (np.arange(count) + 0.5) * n / count
     heard = stretch.pin(detector)
     logits = []
     with torch.inference_mode():
@@ -78,7 +80,9 @@ def attribute(
                 progress(min((i + detector.batch) / len(middles), 1.0))
         full = float(heard.logits(stretch.fill(stretch.samples[None]), levelled=True))
     near = np.clip(1 - np.abs(middles[:, None] - middles) / (size / 2), 0, None)
-    cells = near @ np.concatenate(logits) / near.sum(axis=1)
+    around = near @ np.concatenate(logits) / near.sum(axis=1)
+    edges = np.linspace(0, n, FINE * count + 1)
+    cells = np.interp((edges[:-1] + edges[1:]) / 2, middles, around)
     calibration = detector.config.calibration
     threshold = (calibration.threshold - calibration.offset) / calibration.scale
     return Explanation(
@@ -90,7 +94,7 @@ def attribute(
         full=full,
         empty=math.nan,
         residual=math.nan,
-        forwards=len(middles) + 1,
+        forwards=count + 1,
         notes=stretch.notes,
     )
 

@@ -2,8 +2,8 @@
 
 An edit seldom begins where a window does, and a window's value says nothing of where in it the
 evidence lies. So the game of `shapley_time` is played with few, wide windows several times, each
-exactly, and the answers are averaged; what four to seven windows cost together is less than what
-eight cost at once.
+exactly, and the answers are averaged, in place as well; what four to seven windows cost together is
+less than what eight cost at once.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Unpack
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from detectors.audio import Waveform
 from detectors.detector import Detector
@@ -29,19 +30,24 @@ def attribute(
     wave: Waveform,
     *,
     grids: Sequence[int] = GRIDS,
-    cells: int = 16,
+    cells: int = 64,
+    smooth: int = 9,
     progress: Progress | None = None,
     **options: Unpack[TimeOptions],
 ) -> Explanation:
     """Mean of the exact Shapley values of several window games, in equal cells (cells,).
 
-    grids: how many windows each game has, 2 to 10. A window's value is spread evenly over it, so
-    the cells add up to v(all) - v(none) as every game does; residual is the distance from that.
+    grids: how many windows each game has, 2 to 10. A window's value is spread evenly over it, and
+    the mean of the games over the `smooth` cells around each (odd; default: an eighth of the
+    stretch), since a seam's place says nothing. The cells add up to v(all) - v(none) as every game
+    does; residual is the distance from that.
     options: see `game.time_game`. Raises ExplainError.
     """
     wrong = [n for n in grids if n not in EXACT]
     if wrong or not grids:
         raise ExplainError(f"grids are numbers of windows from 2 to 10, not {list(grids)}.")
+    if smooth % 2 == 0:
+        raise ExplainError(f"smooth is an odd number of cells, not {smooth}.")
     games: list[Explanation] = []
     for n in grids:
         part = _part(progress, len(games), len(grids))
@@ -49,7 +55,8 @@ def attribute(
         _, seams = over_time(games[-1])
         options["start_s"] = float(seams[0])  # a long clip is searched once
     edges = np.linspace(seams[0], seams[-1], cells + 1)
-    values = np.mean([rebin(*over_time(game), edges) for game in games], axis=0)
+    stairs = np.mean([rebin(*over_time(game), edges) for game in games], axis=0)
+    values = uniform_filter1d(stairs, smooth, mode="reflect")  # what lies at an end stays inside
     full, empty = games[0].full, games[0].empty
     return Explanation(
         method="shapley-grids",

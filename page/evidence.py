@@ -36,7 +36,7 @@ PLAY = (
 HOW = {
     "shapley-grids": "Exact Shapley values in LLR: cut into 4, 5, 6 and 7 stretches in turn, the "
     "sound is heard in every combination of them, and what is left out is {gone}; shown is the "
-    "mean.",
+    "mean, smoothed.",
     "shapley-time": "Exact Shapley values in LLR: {count} stretches, heard in every combination; "
     "what is left out is {gone}.",
     "lime-time": "Weights, in LLR, of a linear model of what the detector says when stretches "
@@ -61,15 +61,12 @@ def seconds_panel(report: Report) -> str:
         return panel("Which seconds decided", said + PLAY + figures.waveform(report.wave))
     opinion = opinion_of(report, report.explained)
     explanation = in_llr(opinion, report.seconds)
-    stretches = decisive_seconds(explanation)
-    least = figures.HEARD * abs(stretches[0][2])
-    strongest = [stretch for stretch in stretches if abs(stretch[2]) >= least]
     chips = "".join(
         f'<button class="chip {figures.side(value)}" '
         f'data-play="{start:.3f}" data-until="{end:.3f}" '
         f'aria-label="Play {start:.1f} to {end:.1f} seconds, {figures.towards(value)}">'
         f"▶ {start:.1f} to {end:.1f} s <b>{figures.signed(value)}</b></button>"
-        for start, end, value in strongest
+        for start, end, value in decisive_seconds(explanation)
     )
     name = escape(report.explained)
     text = (

@@ -20,7 +20,7 @@ from explain.explanation import over_time
 
 COLUMNS = 640  # points across a drawn waveform
 REACH = 33  # height of the longest bar in per cent: its label fits beyond it
-FEW = 10  # windows whose values have room on a narrow screen
+FEW, MANY = 10, 16  # windows whose values have room on a narrow screen, and on any
 HEARD = 0.12  # share of the strongest window below which a window stays unlit
 
 
@@ -67,13 +67,18 @@ def waveform(wave: Waveform, explanation: Explanation | None = None) -> str:
         top = 50 - height if value > 0 else 50
         bars.append(_rect(x + 2, top, width - 4, max(height, 0.8), side(value)))
         labels.append(_label(value, (left + right) / 2, share))
-    svg = "".join(lights) + _envelope(samples, "wave")
     strongest = decisive_seconds(explanation)
+    if len(values) > MANY:  # of a fine map whole stretches are told, where they are
+        labels = []
+        for a, b, value in strongest:
+            tallest = np.abs(values[(times[:-1] >= a) & (times[1:] <= b)]).max() / peak
+            labels.append(_label(value, ((a + b) / 2 - start) / (end - start), tallest))
+    svg = "".join(lights) + _envelope(samples, "wave")
     told = ", ".join(f"{a:.1f} to {b:.1f} s {towards(value)}" for a, b, value in strongest)
     area = _area(svg, start, end, f"Waveform with the decisive seconds lit: {told}.", 130)
     middle = '<line class="zero" x1="0" x2="1000" y1="50" y2="50"/>'
     alt = "Bars for each stretch: upwards is towards fake, downwards towards real."
-    kind = "bars" if len(bars) <= FEW else "bars many"
+    kind = "bars" if len(labels) <= FEW else "bars many"
     below = _area(middle + "".join(bars), start, end, alt, 96, "".join(labels), kind)
     return plot(area + below, start, end)
 
