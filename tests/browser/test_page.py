@@ -57,7 +57,8 @@ def test_an_upload_gets_verdict_plots_and_table(browser, address):
     assert page.inner_text("#verdict h2") in ("Likely real", "Likely fake", "Inconclusive")
     assert "wrong on" in page.inner_text("#verdict")
     assert page.locator("#seconds .area svg").count() >= 1
-    assert page.locator("#seconds .value").count() == 16
+    assert page.locator("#seconds .bars rect").count() == 64
+    assert 1 <= page.locator("#seconds .value").count() <= 3
     assert page.locator("#bands .area img").count() >= 1
     assert "kHz" in page.inner_text("#bands")
     rows = page.locator("#detectors tbody tr")
