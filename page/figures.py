@@ -57,7 +57,7 @@ def waveform(wave: Waveform, explanation: Explanation | None = None) -> str:
     samples = wave.samples[round(start * RATE) : round(end * RATE)]
     edges = (times - start) / (end - start)
     peak = float(np.abs(values).max()) or 1.0
-    lights, bars, labels = [], [], []
+    lights, bars = [], []
     for left, right, value in zip(edges[:-1], edges[1:], values, strict=True):
         share = abs(value) / peak
         x, width = 1000 * left, 1000 * (right - left)
@@ -66,13 +66,12 @@ def waveform(wave: Waveform, explanation: Explanation | None = None) -> str:
         height = REACH * share
         top = 50 - height if value > 0 else 50
         bars.append(_rect(x + 2, top, width - 4, max(height, 0.8), side(value)))
-        labels.append(_label(value, (left + right) / 2, share))
     strongest = decisive_seconds(explanation)
-    if len(values) > MANY:  # of a fine map whole stretches are told, where they are
-        labels = []
-        for a, b, value in strongest:
-            tallest = np.abs(values[(times[:-1] >= a) & (times[1:] <= b)]).max() / peak
-            labels.append(_label(value, ((a + b) / 2 - start) / (end - start), tallest))
+    cells = zip(times[:-1], times[1:], values, strict=True)
+    labels = []
+    for a, b, value in strongest if len(values) > MANY else cells:
+        tallest = np.abs(values[(times[:-1] >= a) & (times[1:] <= b)]).max() / peak
+        labels.append(_label(value, ((a + b) / 2 - start) / (end - start), tallest))
     svg = "".join(lights) + _envelope(samples, "wave")
     told = ", ".join(f"{a:.1f} to {b:.1f} s {towards(value)}" for a, b, value in strongest)
     area = _area(svg, start, end, f"Waveform with the decisive seconds lit: {told}.", 130)

@@ -18,37 +18,43 @@ TAKEN_BY = (CNN, ResNet18, ProsodyNet)  # they pool columns of time
 
 
 def judge(
-    net: CNN | ResNet18 | ProsodyNet, features: Tensor, target: Tensor, where: Tensor, calm: float
+    net: CNN | ResNet18 | ProsodyNet,
+    features: Tensor,
+    target: Tensor,
+    where: Tensor,
+    smoothing: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Verdicts on whole crops, their targets, and what is missed of the parts, a cross-entropy.
 
     features: (b, 1, bands, frames), or (b, channels, frames) of prosody; target: (b,); where: which
-    moments are synthetic, (b, n) bool; calm: smoothing of the parts' targets. The CNNs judge each
-    column of all b crops. Of prosody's features a moment says little: there a crop that is
+    moments are synthetic, (b, n) bool; smoothing: of the parts' targets. The CNNs judge each column
+    of all b crops. Of prosody's features a moment says little: there a crop that is
     synthetic in part is judged twice, by all its synthetic moments and by all others, and not as a
     whole, in which a stretch may be too short to be heard.
     """
     if isinstance(net, ProsodyNet):
         maps = net.maps(features)
         mixed = where.any(dim=1) & ~where.all(dim=1)
-        missed = _parts(net, [x[mixed] for x in maps], where[mixed], calm)
+        missed = _parts(net, [x[mixed] for x in maps], where[mixed], smoothing)
         return net.head(net.pool([x[~mixed] for x in maps])), target[~mixed], missed
     frames = net.frames(features)
     alone = net.out(net.drop(net.pool.alone(frames))).squeeze(-1)
     share = adaptive_avg_pool1d(where.float()[:, None], alone.shape[-1])[:, 0]
-    return net.verdict(frames), target, _missed(alone, share, calm)
+    return net.verdict(frames), target, _missed(alone, share, smoothing)
 
 
-def _parts(net: ProsodyNet, maps: list[Tensor], where: Tensor, calm: float) -> Tensor:
+def _parts(net: ProsodyNet, maps: list[Tensor], where: Tensor, smoothing: float) -> Tensor:
     """What is missed when the synthetic moments are heard alone, and the others; 0 of no crops."""
     if not len(where):
         return where.new_zeros((), dtype=torch.float32)
     missed = []
     for heard, fake in ((where, 1.0), (~where, 0.0)):
         alone = net.head(net.pool(maps, [net.columns(heard, x) for x in maps]))
-        missed.append(_missed(alone, torch.full_like(alone, fake), calm))
+        missed.append(_missed(alone, torch.full_like(alone, fake), smoothing))
     return (missed[0] + missed[1]) / 2
 
 
-def _missed(logits: Tensor, share: Tensor, calm: float) -> Tensor:
-    return binary_cross_entropy_with_logits(logits.float(), share * (1 - calm) + 0.5 * calm)
+def _missed(logits: Tensor, share: Tensor, smoothing: float) -> Tensor:
+    return binary_cross_entropy_with_logits(
+        logits.float(), share * (1 - smoothing) + 0.5 * smoothing
+    )
