@@ -15,7 +15,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -223,19 +223,25 @@ def launch(page: Page, host: str, port: int) -> None:
     page.blocks.block_thread()
 
 
-def main() -> None:
-    """Start the page: on this machine alone, or for everybody on a Hugging Face Space."""
+def main(names: Sequence[str] = ()) -> None:
+    """Start the page: on this machine alone, or for everybody on a Hugging Face Space.
+
+    names: the bundled detectors that it begins with; all of them if empty.
+    """
     prepare()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    port = os.environ.get("PORT", "7860")
+    if not port.isdigit():
+        sys.exit(f"PORT is a number, not '{port}'.")
     host = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
-    folders = [BUNDLED / name for name in bundled()]
+    folders = [BUNDLED / name for name in names or bundled()]
     with tempfile.TemporaryDirectory(prefix="hearsay-") as uploads:
         os.environ["GRADIO_TEMP_DIR"] = uploads
         shelf = Shelf(folders)
         page = Page(shelf)
         service.start(shelf, folders)
         try:
-            launch(page, host, int(os.environ.get("PORT", "7860")))
+            launch(page, host, int(port))
         except OSError as error:
             sys.exit(f"The page did not start: {error}")
 

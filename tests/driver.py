@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
@@ -31,13 +31,20 @@ PATIENCE_MS = 180_000  # two busy cores may take minutes over what takes seconds
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Start the page with a registry and a log of its own in `folder`; yields its address."""
+def served(folder: Path, names: Sequence[str] = ()) -> Iterator[str]:
+    """Start the page with a registry and a log of its own in `folder`; yields its address.
+
+    names: the bundled detectors that it begins with; all of them if empty.
+    """
     port = free_port()
     env = os.environ | {"PORT": str(port), "MLFLOW_TRACKING_URI": registry_uri(folder)}
     with (folder / "page.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "app.py")], env=env, stdout=log, stderr=log
+            [sys.executable, "-c", f"import app; app.main({names!r})"],
+            cwd=ROOT,
+            env=env,
+            stdout=log,
+            stderr=log,
         )
     address = f"http://127.0.0.1:{port}"
     try:
