@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -130,6 +131,10 @@ def explain(
         raise ExplainError(
             f"{method} has no option '{surplus[0]}'; its options are {', '.join(known)}."
         )
+    if not isinstance(chosen.get("seed", 0), int) or chosen.get("seed", 0) < 0:
+        raise ExplainError(f"seed is a number from 0, not {chosen['seed']}.")
+    if not math.isfinite(chosen.get("start_s") or 0.0):
+        raise ExplainError(f"start_s is a number of seconds, not {chosen['start_s']}.")
     started = time.perf_counter()
     explanation = METHODS[method](detector, wave, **chosen, **hook)
     return dataclasses.replace(

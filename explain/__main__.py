@@ -11,10 +11,11 @@ from typing import Any
 
 from detectors import AudioError, DetectorError, bundled, bundled_config, load, read
 from detectors.detector import Detector
-from detectors.runtime import output, run, whole
+from detectors.runtime import output, run
 
 from . import METHODS, ExplainError, Explanation, decisive_seconds, explain
 from .explanation import by_size
+from .files import write
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,8 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--detectors", nargs="+", help="default: the bundled ones")
     evaluate.add_argument("--methods", nargs="+", default=[], help="default: all valid ones")
     evaluate.add_argument("--clips", type=_count, help="bona fide clips; default: all of the split")
-    evaluate.add_argument("--probes", type=int, default=10, help="clips for stability and the like")
-    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--probes", type=_natural, default=10, help="clips for stability etc.")
+    evaluate.add_argument("--seed", type=_natural, default=0)
     evaluate.add_argument(
         "--turned", action="store_true", help="only edits that turn the verdict, for slow methods"
     )
@@ -80,20 +81,20 @@ def _clip(options: argparse.Namespace) -> int:
     if options.png:
         from .draw import png  # matplotlib takes a second to import; only pictures pay
 
-        _write(options.png, png(explanation, wave))
+        write(options.png, png(explanation, wave))
     if options.json == "-":
         print(explanation.to_json())
         return 0
     if options.json:
-        _write(Path(options.json), f"{explanation.to_json()}\n".encode())
+        write(Path(options.json), f"{explanation.to_json()}\n")
     print(summary(explanation))
     return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from .report import write  # the only command that reaches for training
+    from .report import report  # the only command that reaches for training
 
-    text = write(
+    text = report(
         options.manifest,
         options.split,
         options.detectors or bundled(),
@@ -115,7 +116,7 @@ def _add_corpus(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="default: every clip of the manifest")
     parser.add_argument("--detectors", nargs="+", help="default: the bundled ones")
     parser.add_argument("--clips", type=_count, help="that many, drawn at random; default: all")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--seed", type=_natural, default=0, help="of the draw")
     parser.add_argument("--json", type=output, metavar="OUT")
 
 
@@ -127,7 +128,7 @@ def _audit(options: argparse.Namespace) -> int:
     detectors = {name: load(name) for name in options.detectors or bundled()}
     result = {"split": options.split, "seed": options.seed, **audit_corpus(clips, detectors)}
     if options.json:
-        _write(options.json, f"{json.dumps(result, indent=1, allow_nan=False)}\n".encode())
+        write(options.json, f"{json.dumps(result, indent=1, allow_nan=False)}\n")
     print(markdown(result))
     return 0
 
@@ -141,11 +142,11 @@ def _corpus(options: argparse.Namespace) -> int:
     looks = corpus(clips, detectors, options.by, options.methods)
     result = {"split": options.split, "seed": options.seed, **looks}
     if options.json:
-        _write(options.json, f"{json.dumps(result, indent=1, allow_nan=False)}\n".encode())
+        write(options.json, f"{json.dumps(result, indent=1, allow_nan=False)}\n")
     if options.png:
         from .corpus_figure import png
 
-        _write(options.png, png(result))
+        write(options.png, png(result))
     print(markdown(result))
     return 0
 
@@ -158,10 +159,14 @@ def _bench(options: argparse.Namespace) -> int:
     return 0
 
 
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError("write a number from 1")
+def _natural(text: str, least: int = 0) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"write a number from {least}")
     return int(text)
+
+
+def _count(text: str) -> int:
+    return _natural(text, 1)
 
 
 def summary(explanation: Explanation) -> str:
@@ -189,14 +194,6 @@ def _best() -> Detector:
     if not names:
         raise DetectorError("No detector is bundled here; name one with --detector.")
     return load(min(names, key=lambda name: bundled_config(name).rank))
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        with whole(path) as scratch:
-            scratch.write_bytes(content)
-    except OSError as error:
-        raise ExplainError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ What the figures mean is said in `tables`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
@@ -29,6 +28,7 @@ from training.manifest import Clip, corpus_hash
 
 from . import METHODS, methods, scores
 from .explanation import ExplainError, Explanation
+from .fingerprint import fingerprint
 from .planted import Additive, draw, found, planted
 from .probes import faithfulness, probe, scramble
 from .swaps import SEEN, UNSEEN, Swap, make_swaps
@@ -60,7 +60,8 @@ def evaluate(
     maps then have no faithfulness and stability. thresholds: the result of an evaluation on dev,
     whose thresholds F1 is taken at. scratch: file of JSON lines, one a clip, detector and method;
     what is there is not computed again. Returns {seed, corpus_hash, turned, clips, skipped,
-    detectors, planted, methods: {name: {detector: figures}}}, ready for JSON. Raises ExplainError
+    detectors, planted, weights, methods: {name: {detector: figures}}}, ready for JSON; weights are
+    fingerprints of the networks. Raises ExplainError
     for a method that explains none of the detectors, a scratch file of another evaluation, and
     clips without speech.
     """
@@ -98,6 +99,7 @@ def evaluate(
         "planted": {
             name: found(METHODS[name], draws) for name in names if draws and name in methods(exact)
         },
+        "weights": {name: fingerprint(detector.net) for name, detector in detectors.items()},
         "methods": figures(used, names, list(detectors), thresholds, turned),
     }
 
@@ -111,7 +113,8 @@ class _Subject:
 
     def __init__(self, name: str, detector: Detector) -> None:
         self.name, self.detector = name, detector
-        self.pin = _fingerprint(detector)
+        # a retrained or recalibrated detector starts anew
+        self.pin = fingerprint(detector.net, detector.config.to_json())
         self.clip = ""
         self.swaps: list[Swap] = []
         self._scrambled: Detector | None = None
@@ -256,11 +259,3 @@ def _lines(path: Path) -> Iterator[Any]:
                     yield json.loads(line)
                 except ValueError:
                     yield None
-
-
-def _fingerprint(detector: Detector) -> str:
-    """Twelve hex digits of the weights and the config: a retrained detector starts anew."""
-    digest = hashlib.sha256(detector.config.to_json().encode())
-    for name, weight in sorted(detector.net.state_dict().items()):
-        digest.update(name.encode() + weight.contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]

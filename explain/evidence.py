@@ -56,7 +56,7 @@ class Evidence:
     claimed to have decided, strongest first. alone: (m,) samples of these parts and nothing else.
     original, kept (only the parts) and removed (all but the parts): the stretch, re-scored.
     elsewhere: mean LLR without as many other parts, by `LOTS` lots; NaN if there are not as many.
-    sufficient: the parts alone get the same verdict. necessary: without them the LLR is further
+    sufficient: the parts alone stay on that side. necessary: without them the LLR is further
     from the verdict than the original's and than `elsewhere`.
     """
 
@@ -85,7 +85,8 @@ class Evidence:
         return (
             f"{held[self.sufficient + self.necessary]}: without these parts the LLR moves from "
             f"{self.original.llr:+.1f} to {self.removed.llr:+.1f}{by_lot}; these parts alone get "
-            f"{self.kept.llr:+.1f}, which {'is' if self.sufficient else 'is not'} the same verdict."
+            f"{self.kept.llr:+.1f}, which is on {'the same' if self.sufficient else 'the other'} "
+            "side of the detector's line."
         )
 
 

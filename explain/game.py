@@ -28,6 +28,11 @@ BACKGROUNDS = {"bank": 4}  # how many baselines a worth is averaged over; one wh
 CROWD = 8  # players that one window of the detector may hear, when the whole clip is played
 
 
+def part_of(progress: Progress | None, place: int, count: int) -> Progress | None:
+    """Progress of one game as a share of `count` games, of which `place` are over."""
+    return progress and (lambda share: progress((place + share) / count))
+
+
 class TimeOptions(TypedDict, total=False):
     """Keywords that all methods over windows of time share; see `time_game`."""
 
@@ -137,16 +142,24 @@ def _whole(
 ) -> TimeGame:
     """A detector's window hears few of the players: a table of their 2^few worths says it all."""
     n, window = len(wave.samples), detector.config.window
-    cut = cuts.windows(n, players)
     starts = window_starts(n, window, round(detector.config.hop_s * RATE))
+
+    def crowded(count: int) -> bool:
+        whole = cuts.windows(n, count)
+        return any(_part(whole, start, window)[1].count > CROWD for start in starts)
+
+    if crowded(players):
+        most = next(count for count in range(players - 1, 0, -1) if not crowded(count))
+        raise ExplainError(
+            f"Over the whole of this clip at most {most} windows are played, not {players}: "
+            f"{n / RATE / most:.1f} s or more each."
+        )
+    cut = cuts.windows(n, players)
     tables: list[tuple[slice, np.ndarray]] = []
     passes = 0
     for start in starts:
         stretch = decisive(detector, wave, start / RATE)
         heard, own = _part(cut, start, window)
-        if own.count > CROWD:
-            longest = int(CROWD * n / window)
-            raise ExplainError(f"Over the whole of this clip at most {longest} players are played.")
         every = all_coalitions(own.count)
         worth = np.zeros(len(every))
         backgrounds = behind(stretch.samples)

@@ -8,23 +8,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from detectors import load
-from detectors.runtime import whole
-from training.manifest import Clip, ManifestError, read_manifest
+from training.manifest import ManifestError
 from training.tracking import Run
 
 from . import METHODS
 from .bench import measure
+from .clips import clips_of
 from .evaluate import evaluate
 from .explanation import ExplainError
+from .files import write
 from .tables import fidelity, localisation, reactions
 
 EXPERIMENT = "explanations"
 
 
-def write(
+def report(
     manifest: Path,
     split: str | None,
     detectors: Sequence[str],
@@ -47,7 +46,7 @@ def write(
     Raises ExplainError, DetectorError or RegistryError.
     """
     dev = _dev(thresholds) if thresholds else None
-    chosen = _bonafide(manifest, split, clips, seed)
+    chosen = clips_of(manifest, split, clips, seed, spoof=False)
     opened = {name: load(name) for name in detectors}
     rows = out.with_suffix(".clips.jsonl") if out else None
     try:
@@ -63,6 +62,8 @@ def write(
         )
     except ManifestError as error:
         raise ExplainError(str(error)) from error
+    except OSError as error:
+        raise ExplainError(f"{rows} cannot be written: {error.strerror}.") from error
     for method, own in result["methods"].items():
         for name, figures in own.items():
             if method in METHODS:
@@ -70,8 +71,7 @@ def write(
     result = {"manifest_split": split, **result}
     text = markdown(result)
     if out:
-        with whole(out) as scratch:
-            scratch.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+        write(out, json.dumps(result, indent=1, allow_nan=False) + "\n")
     if track:
         log(result, text)
     return text
@@ -110,24 +110,13 @@ def log(result: Mapping[str, Any], text: str) -> None:
             run.folder(Path(folder), "explanations")
 
 
-def _bonafide(manifest: Path, split: str | None, count: int | None, seed: int) -> list[Clip]:
-    try:
-        clips = [clip for clip in read_manifest(manifest, split) if not clip.is_spoof]
-    except ManifestError as error:
-        raise ExplainError(str(error)) from error
-    if not clips:
-        raise ExplainError(f"{manifest} holds no bona fide clips here; swaps are made in those.")
-    order = np.random.default_rng(seed).permutation(len(clips))
-    return [clips[i] for i in order[:count]]
-
-
 def _dev(path: Path) -> dict[str, Any]:
     try:
         result = json.loads(path.read_text())
-        if "methods" in result:
-            return result
-    except FileNotFoundError:
-        raise ExplainError(f"There is no evaluation {path} to take thresholds from.") from None
+    except OSError as error:
+        raise ExplainError(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError:
-        pass
-    raise ExplainError(f"{path} is no result of `python -m explain evaluate`.")
+        result = None
+    if not isinstance(result, dict) or "methods" not in result:
+        raise ExplainError(f"{path} is no result of `python -m explain evaluate`.")
+    return result

@@ -26,7 +26,7 @@ from .shapley_time import check_players
 from .spectrum import patches, patches_budget, spectrum
 
 KINDS = ("beeswarm", "bar")
-ABSENT = "shap is not installed (pip install hearsay[explain] does it)"
+ABSENT = "shap is not installed (uv pip install -e '.[explain]' does it)"
 
 
 def refusal(detector: Detector) -> str | None:
@@ -46,7 +46,8 @@ def over_windows(
     """Shapley values (players,) of equal windows by shap's PermutationExplainer.
 
     permutations: orders of arrival, each played forwards and backwards; every one adds up to
-    v(all) - v(none), so residual is zero but for rounding. stderr is over orders. players: 2 to 64.
+    v(all) - v(none), so residual is zero but for rounding. There is no stderr: shap's own takes an
+    order and its reverse for independent, and is several times too large. players: 2 to 64.
     options: see `game.time_game`. Raises ExplainError.
     """
     shap = _shap()
@@ -59,7 +60,7 @@ def over_windows(
     seed = options.get("seed", 0)
     with seeded(seed):
         found = shap.PermutationExplainer(_worth(game, evaluations, progress), nobody, seed=seed)(
-            everybody, max_evals=evaluations, error_bounds=True, silent=True
+            everybody, max_evals=evaluations, silent=True
         )
     values, empty, full = _checked(found, game)
     return Explanation(
@@ -71,7 +72,6 @@ def over_windows(
         full=full,
         empty=empty,
         residual=abs(float(values.sum()) - (full - empty)),
-        stderr=found.error_std[0] / np.sqrt(2 * permutations),
         forwards=game.forwards,
         notes=game.notes,
     )

@@ -8,7 +8,7 @@ less than what eight cost at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Unpack
 
 import numpy as np
@@ -19,7 +19,7 @@ from detectors.detector import Detector
 
 from . import shapley_time
 from .explanation import ExplainError, Explanation, over_time, rebin
-from .game import Progress, TimeOptions
+from .game import Progress, TimeOptions, part_of
 
 GRIDS = (4, 5, 6, 7)
 EXACT = range(2, 11)
@@ -46,11 +46,13 @@ def attribute(
     wrong = [n for n in grids if n not in EXACT]
     if wrong or not grids:
         raise ExplainError(f"grids are numbers of windows from 2 to 10, not {list(grids)}.")
-    if smooth % 2 == 0:
-        raise ExplainError(f"smooth is an odd number of cells, not {smooth}.")
+    if smooth < 1 or smooth % 2 == 0 or cells < 1:
+        raise ExplainError(
+            f"cells is a number from 1 and smooth an odd one of them, not {cells} and {smooth}."
+        )
     games: list[Explanation] = []
     for n in grids:
-        part = _part(progress, len(games), len(grids))
+        part = part_of(progress, len(games), len(grids))
         games.append(shapley_time.attribute(detector, wave, players=n, progress=part, **options))
         _, seams = over_time(games[-1])
         options["start_s"] = float(seams[0])  # a long clip is searched once
@@ -70,8 +72,3 @@ def attribute(
         forwards=sum(one.forwards for one in games),
         notes=games[0].notes,
     )
-
-
-def _part(progress: Progress | None, place: int, count: int) -> Callable[[float], None] | None:
-    """Progress of one game as a share of all of them."""
-    return progress and (lambda share: progress((place + share) / count))

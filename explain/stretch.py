@@ -74,7 +74,8 @@ def decisive(detector: Detector, wave: Waveform, start_s: float | None = None) -
 def _most_suspicious(detector: Detector, wave: Waveform) -> tuple[int, tuple[str, ...]]:
     score = detector.score(wave)
     worst = max(score.windows, key=lambda w: w.llr)
-    verdict = "fake" if score.llr > detector.config.calibration.threshold else "real"
+    verdict = detector.config.calibration.verdict(score.llr)
     said = f"Explained is {worst.start_s:.1f} to {worst.end_s:.1f} s, where the evidence for fake "
-    said += "is strongest" if verdict == "fake" else "is strongest, though the verdict is real"
-    return round(worst.start_s * RATE), (f"{said} (LLR {worst.llr:+.2f}).",)
+    said += f"is strongest (LLR {worst.llr:+.2f} there)"
+    said += "" if verdict == "fake" else f", though the verdict on the whole is {verdict}"
+    return round(worst.start_s * RATE), (f"{said}.",)

@@ -65,9 +65,10 @@ def clip(label: str, system: str, number: int) -> Clip:
 def test_importance_trust_and_contribution_by_hand():
     both = ("loud", "quiet")
     extent = np.array([1.0, 3.0])
+    fake, real = np.array([2.0, -1.0]), np.array([-4.0, -1.0])
     looks = [
-        (clip("spoof", "vits", 0), Look("time", both, np.array([2.0, -1.0]), extent)),
-        (clip("bonafide", "bonafide", 1), Look("time", both, np.array([-4.0, -1.0]), extent)),
+        (clip("spoof", "vits", 0), Look("time", both, fake, np.abs(fake), extent)),
+        (clip("bonafide", "bonafide", 1), Look("time", both, real, np.abs(real), extent)),
     ]
     made = _by_generator(looks, "system")
     assert list(made) == ["all", "bonafide", "vits"]
@@ -82,9 +83,21 @@ def test_importance_trust_and_contribution_by_hand():
 
 
 def test_places_that_no_clip_has_get_no_figures():
-    looks = [(clip("spoof", "vits", 0), Look("time", ("a", "b"), np.array([1.0, 0]), np.eye(2)[0]))]
+    looks = [(clip("spoof", "vits", 0), Look("time", ("a", "b"), *[np.eye(2)[0]] * 3))]
     nowhere = _by_generator(looks, "system")["all"]["places"]["b"]
     assert nowhere["importance"] is None and nowhere["trust"] is None and nowhere["extent"] == 0
+
+
+def test_a_detector_that_looks_everywhere_alike_contributes_one_everywhere():
+    rng, edges = np.random.default_rng(0), np.linspace(0, 2, 9)
+    looks = []
+    for number in range(400):
+        values = rng.choice([-1.0, 1.0], 8)  # of either sign, which must not cancel
+        evidence = Explanation("any", "toy", values, edges, None, 0.0, 0.0, 0.0)
+        (look,) = look_at(evidence, waveform(np.zeros(2 * RATE)), SPANS)
+        looks.append((clip("spoof", "vits", number), look))
+    for place in _by_generator(looks, "system")["all"]["places"].values():
+        assert place["contribution"] == pytest.approx(1.0, abs=0.01)
 
 
 # --- over a manifest ---
@@ -124,6 +137,7 @@ def test_the_command_prints_tables_and_writes_json_and_png(here, tmp_path, capsy
         (["--png", "nowhere/looks.png"], "there is no folder nowhere"),
         (["--by", "weather"], "invalid choice"),
         (["--methods", "tea-leaves"], "'tea-leaves' explains none"),
+        (["--seed", "-1"], "write a number from 0"),
     ],
 )
 def test_bad_input_ends_before_the_work_starts(here, capsys, arguments, said):

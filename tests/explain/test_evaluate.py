@@ -284,10 +284,8 @@ def test_bench_measures_in_a_fresh_process_and_the_naive_game_agrees():
         (["--manifest", "none.csv"], "There is no manifest at none.csv"),
         (["--manifest", "{m}", "--split", "nowhere"], "no clips of the split 'nowhere'"),
         (["--manifest", "{m}", "--detectors", "nobody"], "There is no detector 'nobody'"),
-        (
-            ["--manifest", "{m}", "--dev-thresholds", "none.json"],
-            "There is no evaluation none.json",
-        ),
+        (["--manifest", "{m}", "--dev-thresholds", "none.json"], "none.json cannot be read"),
+        (["--manifest", "{m}", "--dev-thresholds", "."], ". cannot be read: Is a directory"),
         (
             ["--manifest", "{m}", "--methods", "tarot", "--detectors", "cnn"],
             "'tarot' explains none",

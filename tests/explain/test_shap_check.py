@@ -22,7 +22,7 @@ def test_permutations_agree_with_exact_values():
     assert theirs.residual < 1e-5
     assert theirs.times == pytest.approx(ours.times)
     assert (theirs.full, theirs.empty) == pytest.approx((ours.full, ours.empty))
-    assert theirs.stderr.shape == (6,)
+    assert theirs.stderr is None
 
 
 def test_permutations_repeat_with_their_seed_and_leave_others_random():

@@ -81,5 +81,5 @@ def test_grids_that_cannot_be_played_exactly_are_refused(grids):
 
 
 def test_smoothing_that_would_move_the_map_is_refused():
-    with pytest.raises(ExplainError, match="odd number of cells, not 8"):
+    with pytest.raises(ExplainError, match="odd one of them, not 64 and 8"):
         explain(toy(Tone(1000)), waveform(hiss()), "shapley-grids", smooth=8)

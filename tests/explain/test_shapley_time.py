@@ -84,7 +84,7 @@ def test_a_long_clip_is_explained_where_it_is_most_suspicious():
 def test_the_note_says_so_when_the_verdict_is_real():
     detector = toy(Linear(torch.full((WINDOW,), -1.0)))
     notes = explain(detector, waveform(np.full(2 * WINDOW, 0.1)), players=2).notes
-    assert "though the verdict is real" in notes[0]
+    assert "though the verdict on the whole is real" in notes[0]
 
 
 def test_a_caller_can_choose_the_stretch():
@@ -180,8 +180,18 @@ def test_the_whole_of_a_long_clip_is_played(pooling):
 
 
 def test_too_many_players_for_the_whole_clip_are_refused():
-    with pytest.raises(ExplainError, match="at most 32 players"):
-        explain(toy(Tone(1000)), waveform(hiss(4 * WINDOW)), players=60, whole=True)
+    detector, wave = toy(Tone(1000)), waveform(hiss(4 * WINDOW))
+    with pytest.raises(ExplainError, match="at most 27 windows are played, not 60"):
+        explain(detector, wave, players=60, whole=True)
+    with pytest.raises(ExplainError, match="at most 27"):
+        explain(detector, wave, players=28, whole=True)
+    assert len(explain(detector, wave, "occlusion", window_s=4 / 27, whole=True).values) == 27
+
+
+@pytest.mark.parametrize("chosen", [{"seed": -1}, {"seed": 0.5}, {"start_s": float("nan")}])
+def test_values_that_mean_nothing_are_refused_in_a_sentence(chosen):
+    with pytest.raises(ExplainError, match="is a number"):
+        explain(toy(Tone(1000)), waveform(hiss()), **chosen)
 
 
 def test_the_whole_of_a_short_clip_is_its_stretch():
