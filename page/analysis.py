@@ -12,12 +12,14 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from detectors import AudioError, Config, Detector, Score, Waveform, Window, read
 from detectors.hearing import Hearing
 from detectors.registry import Version
 from explain import ExplainError, Explanation, explain, methods
+from explain.fingerprint import fingerprint
 
 from .methods import BANDS, LIT, best, hit_rates
 
@@ -40,6 +42,11 @@ class Opinion:
     @property
     def name(self) -> str:
         return self.version.name
+
+    @cached_property
+    def weights(self) -> str:
+        """Fingerprint of the network: what was measured belongs to it, not to a name."""
+        return fingerprint(self.detector.net)
 
     @property
     def config(self) -> Config:
@@ -142,7 +149,7 @@ def explained_by(report: Report, wave: Waveform, name: str) -> Iterator[Report]:
     opinion = opinion_of(report, name)
     start_s = worst_start(opinion)
     detector = opinion.detector
-    lights, colours = by_time(detector, name), by_frequency(detector, name)
+    lights, colours = by_time(opinion), by_frequency(opinion)
     report = replace(report, wave=wave, explained=name, seconds=None, bands=None)
     try:
         if lights:
@@ -158,16 +165,17 @@ def explained_by(report: Report, wave: Waveform, name: str) -> Iterator[Report]:
     yield replace(report, step="", share=1.0)
 
 
-def by_time(detector: Detector, name: str) -> str | None:
+def by_time(opinion: Opinion) -> str | None:
     """The method that lights seconds unasked; None where none finds planted edits well enough."""
-    return best(BY_TIME, detector, name, hit_rates(), least=LIT)
+    rates = hit_rates(opinion.weights)
+    return best(BY_TIME, opinion.detector, opinion.name, rates, least=LIT)
 
 
-def by_frequency(detector: Detector, name: str) -> str | None:
+def by_frequency(opinion: Opinion) -> str | None:
     """The method that says unasked what in the sound decided; None where none beats loudness."""
-    if BY_FEATURE in methods(detector):
+    if BY_FEATURE in methods(opinion.detector):
         return BY_FEATURE
-    return best(BY_BAND, detector, name, hit_rates(), BANDS)
+    return best(BY_BAND, opinion.detector, opinion.name, hit_rates(opinion.weights), BANDS)
 
 
 def opinion_of(report: Report, name: str) -> Opinion:

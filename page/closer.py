@@ -1,17 +1,19 @@
 """What the page does when it is asked to look closer: another method, the evidence, the audit.
 
-Nothing of this runs before it is asked for, and what takes long can be stopped.
+Nothing of this runs before it is asked for; a method that takes long can be stopped, and of a long
+recording only a part is audited.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import TypeVar
 
 from detectors import Waveform
+from detectors.audio import RATE
 from explain import ExplainError, Explanation, explain, options
 from explain.audit import Variant, audit
 from explain.evidence import Evidence, evidence
@@ -21,6 +23,7 @@ from .analysis import BY_TIME, Report, opinion_of, worst_start
 from .methods import best, hit_rates
 
 T = TypeVar("T")
+AUDITED_S = 20.0  # of a longer recording: eight versions are scored, while everybody waits
 EVERY_S = 0.3  # between two looks at the progress
 
 
@@ -104,11 +107,20 @@ def heard(report: Report, wave: Waveform, name: str, last: Look) -> Evidence:
     elif report.explained == name and report.seconds is not None:
         explanation = report.seconds
     else:
-        method = best(BY_TIME, opinion.detector, name, hit_rates()) or BY_TIME[0]
+        rates = hit_rates(opinion.weights)
+        method = best(BY_TIME, opinion.detector, name, rates) or BY_TIME[0]
         explanation = explain(opinion.detector, wave, method, start_s=start_s)
     return evidence(opinion.detector, wave, explanation, start_s=start_s)
 
 
 def audited(report: Report, wave: Waveform, name: str, prior: float) -> tuple[Variant, ...]:
-    """The shortcut audit of one detector; raises ExplainError."""
-    return audit(opinion_of(report, name).detector, wave, prior)
+    """The shortcut audit of one detector; raises ExplainError.
+
+    Of a long recording `AUDITED_S` seconds are audited, round its strongest evidence for fake.
+    """
+    opinion = opinion_of(report, name)
+    n = round(AUDITED_S * RATE)
+    start = max(0, round((worst_start(opinion) - AUDITED_S / 2) * RATE))
+    start = max(0, min(start, len(wave.samples) - n))
+    part = replace(wave, samples=wave.samples[start : start + n])
+    return audit(opinion.detector, part, prior)

@@ -16,9 +16,9 @@ from explain.explanation import by_size
 from . import figures, verdict
 from .analysis import Report, opinion_of
 from .cards import tone
-from .closer import Look
+from .closer import AUDITED_S, Look
 from .evidence import in_llr
-from .methods import Rates, adds_up, hit_sentence, named, question
+from .methods import BANDS, Rates, adds_up, hit_sentence, named, passed, question
 from .spectrogram import spectrogram
 
 INTRO = """
@@ -86,6 +86,9 @@ def look_card(look: Look, report: Report, wave: Waveform, rates: Rates) -> str:
     explanation = in_llr(opinion, look.explanation)
     costs = f"{explanation.forwards} passes, {explanation.seconds:.1f} s."
     limits = _limits(explanation, opinion.detector)
+    both = explanation.times is not None and explanation.freqs is not None
+    if both and not passed(look.method, look.name, rates, BANDS):
+        limits.append("By frequency it finds exchanged bands no better than loudness alone does.")
     notes = " ".join(escape(note) for note in (*limits, *explanation.notes, costs))
     return (
         f'<p class="hit">{escape(hit_sentence(look.method, look.name, rates))}</p>'
@@ -138,8 +141,9 @@ def evidence_card(
         f'<p class="claim {("failed", "partly", "held")[held]}" role="status">'
         f"{escape(found.sentence)}</p>{rows}"
         f'<p class="foot">Scored live by {escape(name)}, one window, at one level: LLR, positive = '
-        "fake. The claim holds when the decisive parts alone get the same verdict, and taking them "
-        "out weakens it more than taking out as much elsewhere.</p>"
+        "fake. The claim holds when the decisive parts alone stay on the same side of the "
+        "detector's line, and taking them out moves it further towards the other than taking out "
+        "as much elsewhere.</p>"
     )
 
 
@@ -178,20 +182,24 @@ def _answer(take: Take, report: Report, name: str, prior: float) -> str:
 # --- audit ---
 
 
-def audit_card(rows: Sequence[Variant], name: str) -> str:
-    """What the detector says about each version, with the verdicts that turned marked."""
+def audit_card(rows: Sequence[Variant], name: str, part: bool = False) -> str:
+    """What the detector says about each version, with the verdicts that turned marked.
+
+    part: were only the seconds round the strongest evidence heard?
+    """
     turned = [VARIANTS[row.name] for row in rows if row.flipped]
     changes = len(rows) - 1
     if turned:
         said = f"turns in {len(turned)} of {changes} versions: {'; '.join(turned)}"
     else:
         said = f"is the same in all {changes} versions"
+    where = f" on the {AUDITED_S:.0f} s round the strongest evidence for fake" if part else ""
     heads = ("Version", "Verdict", "P(fake)", "LLR", "Change")
     body = "".join(_row(row, rows[0], heads) for row in rows)
     head = "".join(f'<th scope="col">{head}</th>' for head in heads)
     return (
         f'<p class="claim {"failed" if turned else "held"}" role="status">The verdict of '
-        f"<b>{escape(name)}</b> {escape(said)}.</p>"
+        f"<b>{escape(name)}</b>{where} {escape(said)}.</p>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         '<p class="foot">Noise and a narrow band take evidence away: a verdict that turns there '
         "was not firm. One that turns with silence, level, MP3 or a shift leans on a shortcut, or "

@@ -13,7 +13,7 @@ import gradio as gr
 import numpy as np
 import soundfile as sf
 
-from detectors import read
+from detectors import AudioError, Waveform, read
 from detectors.audio import RATE
 from explain import ExplainError
 
@@ -23,6 +23,7 @@ from .closer import Look
 from .methods import best, hit_rates, named, offered
 
 Updates = dict[Any, Any]
+GONE = "The recording is no longer here: uploads are deleted after an hour. Please choose it again."
 
 
 class CloserPanel:
@@ -101,7 +102,8 @@ class CloserPanel:
         """The methods on offer for the chosen detector; the best that is not drawn comes first."""
         if name not in report.names:
             return gr.skip()
-        detector, rates = opinion_of(report, name).detector, hit_rates()
+        opinion = opinion_of(report, name)
+        detector, rates = opinion.detector, hit_rates(opinion.weights)
         names = offered(detector, name, rates)
         shown = (report.seconds, report.bands) if name == report.explained else ()
         drawn = [look.method for look in shown if look]
@@ -113,15 +115,17 @@ class CloserPanel:
         self, path: str | None, report: Report, name: str, method: str | None
     ) -> Iterator[Updates]:
         """Explain the chosen detector by the chosen method; `stop` ends it."""
-        if path is None or method is None or name not in report.names:
-            return
         ended = Event()
         yield {self.looked: closer_cards.working("Reading the recording"), self.stopper: ended}
-        wave = read(path, max_seconds=LONGEST_S)
+        wave = still_there(path, report, name)
+        if wave is None or method is None:
+            yield {self.looked: closer_cards.sorry(GONE)}
+            return
+        rates = hit_rates(opinion_of(report, name).weights)
         for look in closer.look(report, wave, name, method, ended):
             going = look.explanation is None and not look.error
             yield {
-                self.looked: closer_cards.look_card(look, report, wave, hit_rates()),
+                self.looked: closer_cards.look_card(look, report, wave, rates),
                 self.look: look,
                 self.halt: gr.Button(visible=going and look.stoppable),
             }
@@ -130,11 +134,14 @@ class CloserPanel:
         self, path: str | None, report: Report, name: str, look: Look, percent: float
     ) -> Iterator[str]:
         """Play, and score again, what decided the chosen detector."""
-        if path is None or name not in report.names:
+        yield closer_cards.working("Reading the recording")
+        wave = still_there(path, report, name)
+        if wave is None:
+            yield closer_cards.sorry(GONE)
             return
         yield closer_cards.working(f"{name} listens to the evidence")
         try:
-            found = closer.heard(report, read(path, max_seconds=LONGEST_S), name, look)
+            found = closer.heard(report, wave, name, look)
         except ExplainError as error:
             yield closer_cards.sorry(str(error))
             return
@@ -145,14 +152,27 @@ class CloserPanel:
 
     def audit(self, path: str | None, report: Report, name: str, percent: float) -> Iterator[str]:
         """Score the recording again under changes that leave the voice as it was."""
-        if path is None or name not in report.names:
+        yield closer_cards.working("Reading the recording")
+        wave = still_there(path, report, name)
+        if wave is None:
+            yield closer_cards.sorry(GONE)
             return
-        yield closer_cards.working(f"{name} listens to seven versions")
+        yield closer_cards.working(f"{name} listens to eight versions")
         try:
-            rows = closer.audited(report, read(path, max_seconds=LONGEST_S), name, percent / 100)
-            yield closer_cards.audit_card(rows, name)
+            rows = closer.audited(report, wave, name, percent / 100)
+            yield closer_cards.audit_card(rows, name, wave.facts.seconds > closer.AUDITED_S)
         except ExplainError as error:
             yield closer_cards.sorry(str(error))
+
+
+def still_there(path: str | None, report: Report, name: str) -> Waveform | None:
+    """The recording that was scored; None once it, or what was said of it, has been deleted."""
+    if path is None or name not in report.names:
+        return None
+    try:
+        return read(path, max_seconds=LONGEST_S)
+    except AudioError:
+        return None
 
 
 def stop(ended: Event | None) -> None:

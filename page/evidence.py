@@ -76,7 +76,7 @@ def seconds_panel(report: Report) -> str:
         f'<p class="chips">Strongest: {chips}</p>'
     )
     foot = _how(explanation, opinion.detector)
-    foot += f" {hit_sentence(explanation.method, report.explained, hit_rates())}"
+    foot += f" {hit_sentence(explanation.method, opinion.name, hit_rates(opinion.weights))}"
     picture = figures.waveform(report.wave, explanation)
     return panel("Which seconds decided", text + PLAY + picture, escape(foot))
 
@@ -85,10 +85,10 @@ def _unlit(report: Report) -> str:
     """Why no seconds are lit, where no method is good enough for the detector."""
     if report.explained not in report.names:
         return ""
-    detector, name = opinion_of(report, report.explained).detector, escape(report.explained)
-    if by_time(detector, report.explained):
+    opinion, name = opinion_of(report, report.explained), escape(report.explained)
+    if by_time(opinion):
         return ""
-    second_best = best(BY_TIME, detector, report.explained, hit_rates())
+    second_best = best(BY_TIME, opinion.detector, opinion.name, hit_rates(opinion.weights))
     if second_best is None:
         return (
             f"<p>No seconds are lit: on recordings with planted edits no method finds the seconds "
@@ -122,10 +122,14 @@ def in_llr(opinion: Opinion, explanation: Explanation) -> Explanation:
 
 def _where(report: Report) -> str:
     """Which part of a long recording is explained."""
-    wave, explanation = report.wave, report.seconds
-    if wave is None or explanation is None or explanation.times is None:
+    explanation = report.seconds
+    if report.wave is None or explanation is None or explanation.times is None:
         return ""
-    start, end = explanation.times[0], explanation.times[-1]
+    return _shown(report.wave, explanation.times[0], explanation.times[-1])
+
+
+def _shown(wave: Waveform, start: float, end: float) -> str:
+    """Which seconds are drawn, where they are not all."""
     if end - start > wave.facts.seconds - 0.01:
         return ""
     return f"Shown is {start:.1f} to {end:.1f} s, where the evidence for fake is strongest."
@@ -153,7 +157,8 @@ def bands_panel(report: Report) -> str:
     )
     hint = f"{named(bands.method)}: a map of where to listen, not a proof."
     foot = " ".join((_how(bands, opinion.detector), *bands.notes)) if bands.times is None else hint
-    foot += f" {hit_sentence(bands.method, report.explained, hit_rates(), BANDS)}"
+    rates = hit_rates(opinion.weights)
+    foot += f" {hit_sentence(bands.method, opinion.name, rates, BANDS)}"
     drawn = spectrogram(report.wave, picture)
     return panel("Which frequencies decided", text + drawn, escape(foot))
 
@@ -162,14 +167,16 @@ def _uncoloured(report: Report, wave: Waveform) -> str:
     """The spectrogram as it is, where no method by frequency is good enough for the detector."""
     if report.step or report.error is not None or report.explained not in report.names:
         return ""
-    if by_frequency(opinion_of(report, report.explained).detector, report.explained):
+    opinion = opinion_of(report, report.explained)
+    if by_frequency(opinion):
         return ""
+    start, end = _window(opinion, wave)
     text = (
         f"<p>No frequencies are coloured: on recordings with an exchanged band no method finds the "
         f"band that turns <b>{escape(report.explained)}</b> surely better than loudness alone "
-        "does.</p>"
+        f"does. {_shown(wave, start, end)}</p>"
     )
-    return panel("The sound by frequency", text + spectrogram(wave))
+    return panel("The sound by frequency", text + spectrogram(wave, span=(start, end)))
 
 
 def _features_panel(opinion: Opinion, groups: Explanation) -> str:
@@ -187,9 +194,13 @@ def _features_panel(opinion: Opinion, groups: Explanation) -> str:
 
 def _over_window(bands: Explanation, opinion: Opinion, wave: Waveform) -> Explanation:
     """Values by band alone -> one column of a map, as wide as the window that was explained."""
+    return replace(bands, values=bands.values[:, None], times=np.array(_window(opinion, wave)))
+
+
+def _window(opinion: Opinion, wave: Waveform) -> tuple[float, float]:
+    """Seconds of the window that is explained."""
     window = worst_window(opinion)
-    edges = np.array([window.start_s, min(window.end_s, wave.facts.seconds)])
-    return replace(bands, values=bands.values[:, None], times=edges)
+    return window.start_s, min(window.end_s, wave.facts.seconds)
 
 
 def timeline_panel(report: Report) -> str:

@@ -1,7 +1,8 @@
 """Pictures of a recording and of what decided, as HTML and SVG.
 
 They take their colours from the page (light or dark), stretch to any width and share one clock:
-`player.js` moves a cursor over every `.area` with data-from and data-to, and plays from a click.
+`player.js` moves a cursor over every `.area` with data-from and data-to, and plays from a click or
+by the keyboard.
 Warm colours and upwards are evidence for fake, cool colours and downwards for real.
 """
 
@@ -16,12 +17,11 @@ from detectors import Score, Waveform
 from detectors.audio import RATE
 from detectors.detector import Calibration
 from explain import Explanation, decisive_seconds
-from explain.explanation import over_time
+from explain.explanation import FAINT, over_time
 
 COLUMNS = 640  # points across a drawn waveform
 REACH = 33  # height of the longest bar in per cent: its label fits beyond it
 FEW, MANY = 10, 16  # windows whose values have room on a narrow screen, and on any
-HEARD = 0.12  # share of the strongest window below which a window stays unlit
 
 
 def side(value: float) -> str:
@@ -61,7 +61,7 @@ def waveform(wave: Waveform, explanation: Explanation | None = None) -> str:
     for left, right, value in zip(edges[:-1], edges[1:], values, strict=True):
         share = abs(value) / peak
         x, width = 1000 * left, 1000 * (right - left)
-        if share >= HEARD:
+        if share >= FAINT:
             lights.append(_rect(x, 0, width, 100, side(value), opacity=0.06 + 0.3 * share))
         height = REACH * share
         top = 50 - height if value > 0 else 50
@@ -195,7 +195,9 @@ def _area(
 def frame(inside: str, start: float, end: float, alt: str, height: int, kind: str) -> str:
     """A picture of the seconds from start to end, over which the player's cursor moves."""
     return (
-        f'<div class="area {kind}" style="height:{height}px" role="img" aria-label="{escape(alt)}" '
+        f'<div class="area {kind}" style="height:{height}px" role="slider" tabindex="0" '
+        f'aria-label="{escape(alt)} Arrow keys move through the sound, Enter plays it." '
+        f'aria-valuemin="{start:.1f}" aria-valuemax="{end:.1f}" aria-valuenow="{start:.1f}" '
         f'data-from="{start:.3f}" data-to="{end:.3f}">{inside}<i class="cursor"></i></div>'
     )
 

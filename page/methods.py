@@ -49,10 +49,26 @@ Rates = Mapping[str, Any]
 
 
 @cache
-def hit_rates() -> Rates:
-    """{method: {detector: figures}} of all runs of `python -m explain evaluate` in `hit_rates/`."""
+def hit_rates(weights: str) -> Rates:
+    """{method: {detector: figures}} of the runs of `python -m explain evaluate` in `hit_rates/`.
+
+    weights: fingerprint of the network that is asked about; what was measured with others says
+    nothing of it.
+    """
     runs = [json.loads(path.read_text()) for path in sorted(HIT_RATES.glob("*.json"))]
-    return joined(runs)
+    return joined([_with(weights, run) for run in runs])
+
+
+def _with(weights: str, run: Mapping[str, Any]) -> dict[str, Any]:
+    """A run without the detectors whose weights were others."""
+    same = [name for name, own in run["weights"].items() if own == weights]
+    return {
+        "clips": run["clips"],
+        "methods": {
+            method: {name: figures for name, figures in by_detector.items() if name in same}
+            for method, by_detector in run["methods"].items()
+        },
+    }
 
 
 def joined(runs: Sequence[Mapping[str, Any]]) -> Rates:

@@ -15,6 +15,8 @@
       const cursor = area.querySelector(".cursor");
       cursor.style.display = now > 0 && now >= from && now <= to ? "block" : "none";
       cursor.style.left = `${(100 * (now - from)) / (to - from)}%`;
+      area.setAttribute("aria-valuenow", Math.min(Math.max(now, from), to).toFixed(1));
+      area.setAttribute("aria-valuetext", told(now));
     }
     for (const button of document.querySelectorAll("[data-toggle]")) {
       button.textContent = soundOf(button)?.paused ?? true ? "▶" : "❚❚";
@@ -48,6 +50,18 @@
       const share = (event.clientX - box.left) / box.width;
       play(soundOf(area), +area.dataset.from + share * (area.dataset.to - area.dataset.from), Infinity);
     }
+  });
+  document.addEventListener("keydown", (event) => {
+    const area = event.target.closest?.(".area[data-from]");
+    const audio = area && soundOf(area);
+    const step = { ArrowLeft: -0.5, ArrowRight: 0.5 }[event.key];
+    if (!audio || (!step && event.key !== "Enter" && event.key !== " ")) return;
+    event.preventDefault();
+    const from = +area.dataset.from, to = +area.dataset.to;
+    const now = audio.currentTime < from || audio.currentTime > to ? from : audio.currentTime;
+    if (step) audio.currentTime = Math.min(Math.max(now + step, from), to);
+    else if (audio.paused) play(audio, now, Infinity);
+    else audio.pause();
   });
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-heat]")) {

@@ -12,6 +12,7 @@ import torch
 
 from detectors import registry
 from detectors.audio import RATE, speech_seconds
+from detectors.runtime import reason
 from detectors.shelf import Shelf
 
 
@@ -32,8 +33,8 @@ def _start(shelf: Shelf, bundled: Sequence[Path]) -> None:
     warm_up(shelf)
     try:
         registry.seed(bundled)
-    except registry.RegistryError as error:
-        print(error, file=sys.stderr)
+    except Exception as error:  # whatever came of it, the champions are followed
+        print(reason(error), file=sys.stderr)
     shelf.watch()
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from detectors import Waveform
 from detectors.audio import RATE
 from explain import Explanation, decisive_seconds
+from explain.explanation import rebin
 from explain.heat import heat
 
 from .figures import frame, plot, side, signed, towards
@@ -24,9 +25,16 @@ RANGE_DB = 70.0
 WARM, COOL = (249, 115, 22), (37, 99, 235)
 
 
-def spectrogram(wave: Waveform, explanation: Explanation | None = None) -> str:
-    """Loudness by time and frequency, 0 to 8 kHz, under the saliency of the explanation."""
-    start, end = 0.0, wave.facts.seconds
+def spectrogram(
+    wave: Waveform,
+    explanation: Explanation | None = None,
+    span: tuple[float, float] | None = None,
+) -> str:
+    """Loudness by time and frequency, 0 to 8 kHz, under the saliency of the explanation.
+
+    Drawn are the seconds of the explanation, or of span where it has none, 65 at most.
+    """
+    start, end = span or (0.0, wave.facts.seconds)
     if explanation is not None and explanation.times is not None:
         start, end = float(explanation.times[0]), float(explanation.times[-1])
     samples = wave.samples[round(start * RATE) : round(end * RATE)]
@@ -66,10 +74,13 @@ def loudest_cells(explanation: Explanation) -> str:
     start, end, value = decisive_seconds(explanation, 1)[0]
     centres = (explanation.times[:-1] + explanation.times[1:]) / 2
     there = explanation.values[:, (centres >= start) & (centres <= end)].sum(axis=1)
-    hz = (explanation.freqs[:-1] + explanation.freqs[1:]) / 2
-    bands = [np.sum(there[(hz >= 1000 * k) & (hz < 1000 * (k + 1))]) for k in range(8)]
-    best = int(np.argmax(np.sign(value) * np.array(bands)))
-    return f"{start:.1f} to {end:.1f} s, {best} to {best + 1} kHz, towards {side(value)}"
+    edges = explanation.freqs
+    if len(there) > 8:  # a fine map is told by the kHz
+        edges = np.arange(0.0, RATE / 2 + 1, 1000)
+        there = rebin(there, explanation.freqs, edges)
+    best = int(np.argmax(np.sign(value) * there))
+    low, high = edges[best : best + 2] / 1000
+    return f"{start:.1f} to {end:.1f} s, {low:.3g} to {high:.3g} kHz, towards {side(value)}"
 
 
 def _loudness(samples: np.ndarray) -> np.ndarray:

@@ -43,14 +43,24 @@ def prior_in_words(prior: float) -> str:
 
 
 def error_rates(name: str, config: Config) -> str:
-    """How often a detector is wrong, from what was measured with it."""
+    """How often a detector is wrong, from what was measured with it.
+
+    At the line that was drawn on dev where that was measured, else at the one that suits best.
+    """
     for split, where in SPLITS.items():
         rate = config.eer(split)
         if rate is None:
             continue
+        figures = config.figures[split]
+        if "sensitivity" in figures and "specificity" in figures:
+            missed, accused = (100 * (1 - figures[k]) for k in ("sensitivity", "specificity"))
+            return (
+                f"Made to choose, {name} called {accused:.0f} in 100 real voices fake and missed "
+                f"{missed:.0f} in 100 fakes {where}."
+            )
         interval = ""
-        if "eer_ci" in config.figures[split]:
-            low, high = (100 * float(end) for end in config.figures[split]["eer_ci"])
+        if figures.get("eer_ci"):
+            low, high = (100 * float(end) for end in figures["eer_ci"])
             interval = f" (95 % interval: {low:.0f} to {high:.0f})"
         return f"{name} was wrong on {100 * rate:.0f} in 100 recordings{interval} {where}."
     return f"How often {name} is wrong has not been measured."

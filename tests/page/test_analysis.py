@@ -46,7 +46,7 @@ SHORT, LONG = flac(voice(0.9, 1)), flac(voice(3.0, 2))
 @pytest.fixture(autouse=True)
 def unmeasured(monkeypatch):
     """What was measured of the bundled detectors says nothing of these, which bear their names."""
-    monkeypatch.setattr("page.analysis.hit_rates", dict)
+    monkeypatch.setattr("page.analysis.hit_rates", lambda weights: {})
 
 
 def test_best_on_dev_comes_first_and_the_unmeasured_last():
@@ -157,7 +157,7 @@ def test_what_was_measured_not_to_be_good_enough_is_not_drawn(monkeypatch):
     loud = {"cnn": {SECONDS: figures(0.6), BANDS: figures(0.79)}}
     run = {"energy": loud, **dict.fromkeys((*BY_TIME, *BY_BAND), weak)}
     rates = joined([{"clips": 60, "methods": run}])
-    monkeypatch.setattr("page.analysis.hit_rates", lambda: rates)
+    monkeypatch.setattr("page.analysis.hit_rates", lambda weights: rates)
     *_, last = analyse(SHORT, [entry("cnn", 500.0)])
     assert last.seconds is None and last.bands is None
     rates["shapley-bands"] = {"cnn": {BANDS: figures(0.9), "trivial": {}}}

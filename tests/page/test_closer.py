@@ -13,9 +13,12 @@ from voice import voice
 from detectors.detector import Calibration
 from detectors.registry import Version
 from explain import ExplainError, Explanation, explain
+from explain.audit import Variant
 from page import closer, closer_cards, figures
 from page.analysis import Opinion, Report
 from page.closer import Look, Stopped, audited, heard, look, watched
+from page.closer_panel import CloserPanel
+from page.methods import BANDS, SECONDS, joined
 
 CLIP = waveform(with_tone(0.3, 0.6))
 ADDRESSES = dict.fromkeys(closer_cards.TAKES, "file?a=1&b=2")
@@ -102,6 +105,22 @@ def test_every_kind_of_explanation_is_drawn(method, sign):
     assert "not measured yet" in text(html) and "passes" in text(html)
 
 
+def test_a_map_that_finds_no_bands_says_so():
+    done = explain(report().opinions[0].detector, CLIP, "shapley-patches")
+    own = {"auc": 0.8, "auc_ci": [0.7, 0.9], "pointing": 0.8, "chance": 0.2, "n": 9}
+    loud = {kind: {**own, "auc": 0.6} for kind in (SECONDS, BANDS)}
+    for by_band, warned in ((0.65, True), (0.8, False)):
+        banded = {**own, "auc": by_band, "auc_ci": [by_band - 0.1, by_band + 0.1]}
+        run = {
+            "shapley-patches": {"cnn": {SECONDS: own, BANDS: banded}},
+            "energy": {"cnn": loud},
+        }
+        rates = joined([{"clips": 60, "methods": run}])
+        look = Look("cnn", "shapley-patches", 1.0, explanation=done)
+        said = text(closer_cards.look_card(look, report(), CLIP, rates))
+        assert ("no better than loudness" in said) is warned
+
+
 def test_voice_features_are_drawn_by_name_the_largest_first():
     groups = replace(
         explain(report().opinions[0].detector, CLIP, players=3),
@@ -134,7 +153,8 @@ def test_progress_has_a_bar():
 
 
 def test_evidence_is_of_the_explanation_on_the_page(monkeypatch):
-    monkeypatch.setattr(closer, "hit_rates", dict)  # nothing measured: Shapley values come first
+    # nothing measured: Shapley values come first
+    monkeypatch.setattr(closer, "hit_rates", lambda weights: {})
     shown = report()
     detector = shown.opinions[0].detector
     right = explain(detector, CLIP)
@@ -146,7 +166,7 @@ def test_evidence_is_of_the_explanation_on_the_page(monkeypatch):
 
 
 def test_evidence_card_has_a_player_and_an_answer_for_every_version(monkeypatch):
-    monkeypatch.setattr(closer, "hit_rates", dict)
+    monkeypatch.setattr(closer, "hit_rates", lambda weights: {})
     found = heard(report(), CLIP, "cnn", Look())
     html = closer_cards.evidence_card(found, report(), "cnn", ADDRESSES, 0.5)
     for kind, (title, _) in closer_cards.TAKES.items():
@@ -181,6 +201,35 @@ def test_audit_card_marks_the_verdicts_that_turn():
     assert "turns in 1 of 7 versions: MP3 at 64 kbit/s" in text(html)
     assert html.count('class="turned"') == 1 and html.count("<tr") == 9
     assert re.search(r"MP3 at 64 kbit/s .* verdict turns", text(html))
+
+
+def test_of_a_long_recording_the_strongest_part_is_audited(monkeypatch):
+    heard_s = []
+
+    def listen(detector, wave, prior):
+        heard_s.append(len(wave.samples) / RATE)
+        return ()
+
+    monkeypatch.setattr(closer, "audit", listen)
+    for seconds in (5.0, 45.0):
+        clip = waveform(voice(seconds))
+        audited(report(clip), clip, "cnn", 0.5)
+    assert heard_s == [5.0, closer.AUDITED_S]
+    rows = [Variant("original", 0.1, 0.5, "real"), Variant("mp3", 0.2, 0.6, "real")]
+    assert "on the 20 s round the strongest" in text(closer_cards.audit_card(rows, "cnn", True))
+
+
+def test_a_recording_that_was_deleted_is_asked_for_again(tmp_path):
+    panel = object.__new__(CloserPanel)
+    panel.looked, panel.stopper = "looked", "stopper"
+    gone = str(tmp_path / "gone.wav")
+    for path, name in ((gone, "cnn"), (None, "cnn"), (gone, "another")):
+        *_, said = panel.audit(path, report(), name, 50)
+        assert "choose it again" in said
+        *_, said = panel.hear_evidence(path, report(), name, Look(), 50)
+        assert "choose it again" in said
+        *_, said = panel.look_closer(path, report(), name, "occlusion")
+        assert "choose it again" in said["looked"]
 
 
 def test_a_strip_fills_its_height_at_the_peak_that_it_is_told():

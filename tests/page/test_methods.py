@@ -1,11 +1,26 @@
 """Which methods the page offers, and what it says about how often they are right."""
 
+import json
+
 import pytest
 from toys import Tone, toy
 
+from detectors import BUNDLED, bundled, load
 from explain import METHODS
+from explain.fingerprint import fingerprint
 from explain.trivial import TRIVIAL
-from page.methods import BANDS, NAMES, best, hit_sentence, joined, named, offered, passed
+from page.methods import (
+    BANDS,
+    NAMES,
+    SECONDS,
+    best,
+    hit_rates,
+    hit_sentence,
+    joined,
+    named,
+    offered,
+    passed,
+)
 
 
 def figures(auc, pointing=0.8, kind="time_swap", within=0.0):
@@ -95,6 +110,24 @@ def test_the_run_with_more_clips_counts_and_a_method_is_compared_on_its_own_clip
         assert joined(runs)["occlusion"]["cnn"]["time_swap"]["auc"] == 0.8
         assert passed("occlusion", "cnn", joined(runs))
         assert passed("lime-time", "cnn", joined(runs))  # energy has 0.75 on other clips
+
+
+def test_what_was_measured_with_other_weights_says_nothing(monkeypatch, tmp_path):
+    for weights, auc in (("old", 0.9), ("new", 0.7)):
+        result = run({"occlusion": {"cnn": figures(auc)}}) | {"weights": {"cnn": weights}}
+        (tmp_path / f"{weights}.json").write_text(json.dumps(result))
+    monkeypatch.setattr("page.methods.HIT_RATES", tmp_path)
+    hit_rates.cache_clear()
+    for weights, auc in (("old", 0.9), ("new", 0.7)):
+        assert hit_rates(weights)["occlusion"]["cnn"][SECONDS]["auc"] == auc
+    assert "not measured yet" in hit_sentence("occlusion", "cnn", hit_rates("retrained"))
+    hit_rates.cache_clear()
+
+
+def test_every_detector_that_comes_along_was_measured():
+    for name in bundled():
+        rates = hit_rates(fingerprint(load(BUNDLED / name).net))
+        assert any(name in by_detector for by_detector in rates.values()), name
 
 
 def test_what_is_shown_by_frequency_is_chosen_and_judged_by_exchanged_bands():

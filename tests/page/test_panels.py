@@ -12,13 +12,13 @@ from toys import Pooled, Tone, toy, waveform, with_tone
 from detectors import AudioError, Config, Detector
 from detectors.detector import Calibration
 from detectors.registry import Version
-from explain import explain
+from explain import Explanation, explain
 from explain.explanation import over_time
 from page import cards, evidence, figures
 from page.analysis import BY_BAND, BY_TIME, Opinion, Report
 from page.methods import BANDS, SECONDS, joined, named
 from page.panels import EMPTY, nothing, panels
-from page.spectrogram import spectrogram
+from page.spectrogram import loudest_cells, spectrogram
 
 CALIBRATION = Calibration(scale=2.0, threshold=0.1, abstain=(-0.5, 0.6))
 FIGURES = {"dev": {"eer": 0.2}, "test": {"eer": 0.14, "eer_ci": [0.11, 0.17]}}
@@ -183,7 +183,7 @@ def measured(monkeypatch, kind, own, trivial):
     run = {"energy": loud, **dict.fromkeys((*BY_TIME, *BY_BAND), mine)}
     rates = joined([{"clips": 60, "methods": run}])
     for module in ("analysis", "evidence"):
-        monkeypatch.setattr(f"page.{module}.hit_rates", lambda: rates)
+        monkeypatch.setattr(f"page.{module}.hit_rates", lambda weights: rates)
 
 
 def test_no_seconds_are_lit_where_no_method_is_better_than_knowing_nothing(monkeypatch):
@@ -210,6 +210,25 @@ def test_the_spectrogram_stays_grey_where_no_method_beats_loudness(monkeypatch):
     assert "bands" in panels(report(), last=report(step="Finding what decided"))
     measured(monkeypatch, BANDS, 0.9, 0.79)
     assert evidence.bands_panel(report()) == ""  # there was a method, and it could not explain this
+
+
+def test_of_a_long_recording_the_grey_spectrogram_shows_the_window_that_was_heard(monkeypatch):
+    measured(monkeypatch, BANDS, 0.7, 0.8)
+    html = evidence.bands_panel(report(seconds=70.0))  # wider than a picture may be
+    start, end = re.search(r'data-from="([\d.]+)" data-to="([\d.]+)"', html).groups()
+    assert float(end) - float(start) == pytest.approx(1.0)
+    assert "where the evidence for fake is strongest" in text(html)
+
+
+@pytest.mark.parametrize(
+    ("bands", "said"), [(2, "0 to 4 kHz"), (4, "0 to 2 kHz"), (8, "1 to 2 kHz"), (16, "1 to 2 kHz")]
+)
+def test_the_strongest_band_is_told_as_wide_as_it_is(bands, said):
+    values = np.zeros((bands, 4))
+    values[1 * bands // 8, 2] = 1.0
+    freqs = np.linspace(0, 8000, bands + 1)
+    cells = Explanation("x", "x", values, np.linspace(0, 1, 5), freqs, 0.0, 0.0, 0.0)
+    assert said in loudest_cells(cells)
 
 
 def test_timeline_is_for_recordings_of_several_windows():

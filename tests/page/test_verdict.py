@@ -49,6 +49,13 @@ def test_error_rates_are_the_detectors_own_and_prefer_what_it_never_heard():
     assert "has not been measured" in verdict.error_rates("cnn", config())
 
 
+def test_both_kinds_of_error_are_told_where_they_were_counted():
+    counted = {"eer": 0.175, "sensitivity": 0.78, "specificity": 0.84}
+    said = verdict.error_rates("fusion", config(test=counted))
+    assert "16 in 100 real voices fake and missed 22 in 100 fakes" in said
+    assert "never heard" in said and "18" not in said
+
+
 def test_inconclusive_says_why():
     assert verdict.meaning("inconclusive", "cnn", config()).startswith("Too weak to call")
 
