@@ -273,6 +273,18 @@ def test_the_evidence_is_played_and_scored_again(browser, quick):
     page.close()
 
 
+def test_the_keyboard_moves_through_the_sound_and_plays_it(browser, quick):
+    page = explained_page(browser, quick)
+    page.locator("#seconds .area").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('#heard').currentTime >= 0.5")
+    page.keyboard.press("Enter")
+    page.wait_for_function("!document.querySelector('#heard').paused")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('#heard').paused")
+    page.close()
+
+
 def test_the_audit_shows_every_version(browser, quick):
     page = explained_page(browser, quick)
     page.click("#run-audit")
