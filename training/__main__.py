@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--models", nargs="*", default=[], help="default: the bundled ones")
     evaluate.add_argument("--json", type=output, metavar="OUT")
     evaluate.add_argument("--scores", type=output, metavar="CSV", help="each clip's LLRs")
-    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--seed", type=_seed, default=0)
 
     register = commands.add_parser("register", help="add a trained detector to the registry")
     register.set_defaults(command=_register)
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     card.set_defaults(command=_card)
     card.add_argument("folder", type=Path)
     card.add_argument("--evaluation", type=Path, required=True, help="evaluate's --json")
-    card.add_argument("--model", help="its name there (default: the folder's name)")
+    card.add_argument("--model", help="its name there (default: the one with the folder's weights)")
     return parser
 
 
@@ -89,8 +89,10 @@ def _train(options: argparse.Namespace) -> None:
 
     config = read_config(options.config)
     if options.manifest:
-        config = replace(config, manifest=options.manifest)
-    name = f"{config.name}-fold{options.fold[0]}" if options.fold else config.name
+        config = replace(config, manifest=options.manifest, data="")  # that was said of another
+    name = config.name
+    if options.fold:
+        name += f"-fold{options.fold[0]}of{options.fold[1]}"
     outcome = train(config, options.out or Path("runs") / name, options.fold)
     split, figures = list(outcome.detector.config.figures.items())[-1]
     print(f"{outcome.folder}: EER on {split} {figures['eer']:.1%}, run {outcome.run_id}")
@@ -146,12 +148,15 @@ def _card(options: argparse.Namespace) -> None:
 
     try:
         evaluation = json.loads(options.evaluation.read_text())
-        record(options.folder, evaluation, options.model or options.folder.name)
     except FileNotFoundError:
         raise EvaluationError(f"There is no evaluation {options.evaluation}.") from None
-    except (ValueError, KeyError) as error:
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"{options.evaluation} cannot be read: {error}.") from error
+    try:
+        record(options.folder, evaluation, options.model)
+    except (AttributeError, KeyError, TypeError) as error:
         raise EvaluationError(
-            f"{options.evaluation} does not hold the figures of this detector: {error}."
+            f"{options.evaluation} is not what evaluate --json writes: {error}."
         ) from error
 
 
@@ -160,6 +165,12 @@ def _fold(text: str) -> tuple[int, int]:
     if not (k.isdigit() and n.isdigit() and int(k) < int(n)):
         raise argparse.ArgumentTypeError("write a fold as K/N, counted from 0: 0/5")
     return int(k), int(n)
+
+
+def _seed(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError("a seed is a whole number from 0")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import numpy as np
 import soundfile
 import soxr
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import fftconvolve
@@ -19,6 +20,7 @@ from scipy.signal import fftconvolve
 from detectors.audio import RATE
 
 Step = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 # how often each codec is drawn; Opus takes four times as long as the others together
 CODECS = {"mp3": 0.35, "vorbis": 0.3, "opus": 0.05, "ulaw": 0.15, "alaw": 0.15}
@@ -28,18 +30,28 @@ CODECS = {"mp3": 0.35, "vorbis": 0.3, "opus": 0.05, "ulaw": 0.15, "alaw": 0.15}
 class Augment:
     """Probability of each augmentation; 0 leaves it out."""
 
-    colour: float = 0.5
-    reverb: float = 0.15
-    noise: float = 0.4
-    bandwidth: float = 0.25
-    codec: float = 0.4
-    clip: float = 0.05
-    edges: float = 0.3
-    speed: float = 0.0
+    colour: Share = 0.5
+    reverb: Share = 0.15
+    noise: Share = 0.4
+    bandwidth: Share = 0.25
+    codec: Share = 0.4
+    clip: Share = 0.05
+    edges: Share = 0.3
+    speed: Share = 0.0
 
 
 def augment(x: np.ndarray, chances: Augment, rng: np.random.Generator) -> np.ndarray:
-    """One random chain in the order of a recording: room, microphone, noise, channel, codec."""
+    """One random chain in the order of a recording: `move`, then `transmit`."""
+    return transmit(move(x, chances, rng), chances, rng)
+
+
+def move(x: np.ndarray, chances: Augment, rng: np.random.Generator) -> np.ndarray:
+    """The beginning of the chain, which alone changes what is heard when."""
+    return _chain(x, ((chances.edges, edges), (chances.speed, speed)), rng)
+
+
+def transmit(x: np.ndarray, chances: Augment, rng: np.random.Generator) -> np.ndarray:
+    """The rest of the chain, which keeps the length: room, microphone, noise, channel, codec."""
     steps = (
         (chances.reverb, reverb),
         (chances.colour, colour),
@@ -48,12 +60,7 @@ def augment(x: np.ndarray, chances: Augment, rng: np.random.Generator) -> np.nda
         (chances.bandwidth, bandwidth),
         (chances.codec, codec),
     )
-    return _chain(move(x, chances, rng), steps, rng)
-
-
-def move(x: np.ndarray, chances: Augment, rng: np.random.Generator) -> np.ndarray:
-    """The beginning of the chain, which alone changes what is heard when."""
-    return _chain(x, ((chances.edges, edges), (chances.speed, speed)), rng)
+    return _chain(x, steps, rng)
 
 
 def _chain(

@@ -17,8 +17,8 @@ from .metrics import (
     abstention_band,
     auc,
     cllr,
-    cluster_bootstrap,
     eer,
+    eer_interval,
     eer_threshold,
     fit_calibration,
 )
@@ -73,10 +73,9 @@ def settle(
 
 
 def _figures(llr: np.ndarray, labels: np.ndarray, clips: Sequence[Clip]) -> dict[str, Any]:
-    interval = cluster_bootstrap(eer, llr, labels, [c.speaker for c in clips])
     return {
         "eer": eer(llr, labels),
-        "eer_ci": list(interval),
+        "eer_ci": eer_interval(llr, labels, [c.speaker for c in clips]),
         "auc": auc(llr, labels),
         "cllr": cllr(llr, labels),
         "clips": len(clips),

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from detectors.detector import Config, Detector
 
 from .config import TrainConfig
+from .evaluate import EvaluationError, weights_version
+from .manifest import Clip, corpus_hash
 
 LIMITS = """\
-- Speech only: music, singing and speech over music were not in the training data.
-- Mostly English, then Chinese and Japanese; other languages are rare in the data.
+- Made for speech: what it says of music, singing or speech over music means nothing.
 - Fakes made by systems unlike those in the data are missed more often, and real speech through
   unusual channels (telephone, heavy noise, strong room) is called fake more often, than the
   figures say.
@@ -23,26 +27,24 @@ LIMITS = """\
 """
 
 
-def card(config: Config, recipe: TrainConfig, corpus: dict[str, Any]) -> str:
-    """Markdown: what the detector is, what it learned from, how it did, and where it ends."""
+def card(config: Config, recipe: TrainConfig, learn: Sequence[Clip], held: Sequence[Clip]) -> str:
+    """Markdown: what the detector is, what it learned from, how it did, and where it ends.
+
+    learn, held: the clips to learn from (none of a fusion) and those to select and calibrate on.
+    """
     lines = [
         f"# {config.name}",
         "",
         f"Voice-spoofing detector: {config.architecture} on {config.frontend}, windows of "
         f"{config.window / 16_000:.2f} s, clip score by the {config.pooling} of its windows.",
-        "Weights: Apache-2.0, trained by this project"
-        + (f", starting from {recipe.credit}." if recipe.credit else "."),
+        *_weights(recipe),
         "",
         "## Data",
         "",
-        "A research corpus of real and synthetic speech collected from the demonstration pages of",
-        "published systems, with train, dev and test disjoint in speakers, systems and sources.",
-        "The audio stays with its owners under their licences and is not part of this project;",
-        "only weights and figures are. Copies of train's bona fide clips, by the fakers that the",
-        "recipe names, joined as further spoofs.",
+        recipe.data or f"The manifest {Path(recipe.manifest).name}.",
+        "No speaker, system or source that the manifest names stands in two splits.",
         "",
-        f"{corpus['clips']} clips to learn from, {corpus['held']} to select and calibrate on; "
-        f"corpus SHA-256 {corpus['corpus_hash'][:16]}.",
+        f"{_counts(recipe, learn, held)}; corpus SHA-256 {corpus_hash([*learn, *held])[:16]}.",
         "",
         "## Figures",
         "",
@@ -51,6 +53,7 @@ def card(config: Config, recipe: TrainConfig, corpus: dict[str, Any]) -> str:
         *_members(config),
         "## Limits",
         "",
+        *_languages(learn or held),
         LIMITS,
         "## Recipe",
         "",
@@ -62,10 +65,44 @@ def card(config: Config, recipe: TrainConfig, corpus: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def record(folder: Path, evaluation: dict[str, Any], name: str) -> None:
-    """Put one model's figures of an evaluation into a detector folder's config and card."""
+def credit(folder: Path) -> str:
+    """Whose weights the detector in a folder started from, by its card; "" if that says nothing."""
+    text = (folder / "card.md").read_text() if (folder / "card.md").is_file() else ""
+    said = re.search(r'^ "credit": (".*")', text, re.MULTILINE)  # a line of its recipe
+    return str(json.loads(said[1])) if said else ""
+
+
+def _weights(recipe: TrainConfig) -> list[str]:
+    """A line on licence and origin, as far as the recipe knows them."""
+    whose = "its members" if recipe.members else "training"
+    said = [recipe.licence, recipe.credit and f"{whose} started from {recipe.credit}"]
+    return [f"Weights: {'; '.join(filter(None, said))}."] if any(said) else []
+
+
+def _counts(recipe: TrainConfig, learn: Sequence[Clip], held: Sequence[Clip]) -> str:
+    if recipe.members:
+        return f"Fitted on the {len(held)} clips of dev"
+    copies = sum(bool(clip.original) for clip in learn)
+    by = f" by {', '.join(recipe.copies)}" if recipe.copies else ""
+    of_them = f" ({copies} of them copies of bona fide ones{by})" if copies else ""
+    return f"{len(learn)} clips to learn from{of_them}, {len(held)} to select and calibrate on"
+
+
+def _languages(clips: Sequence[Clip]) -> list[str]:
+    known = Counter(clip.language for clip in clips if clip.language).most_common(3)
+    names = ", ".join(name for name, _ in known)
+    return [f"- Mostly {names}; other languages are rare in the data, or absent."] if names else []
+
+
+def record(folder: Path, evaluation: dict[str, Any], name: str | None = None) -> None:
+    """Put one model's figures of an evaluation into a detector folder's config and card.
+
+    name: the model's in the evaluation; the one with the folder's weights if None. Raises
+    EvaluationError where the figures are of other weights or there is no card, and KeyError or
+    TypeError for what is no evaluation.
+    """
     detector = Detector.open(folder)
-    row = evaluation["models"][name]
+    row = _row(evaluation["models"], name, folder)
     figures = {
         **row["pooled"],
         "same_source_eer": row["same_source"]["eer"],
@@ -73,10 +110,12 @@ def record(folder: Path, evaluation: dict[str, Any], name: str) -> None:
         **{key: row[key] for key in ("cllr", "min_cllr", "min_dcf", "act_dcf")},
         **{key: row["at_dev_threshold"][key] for key in ("hter", "sensitivity", "specificity")},
     }
-    split = evaluation["split"]
+    split = evaluation["split"] or "all"
     config = dataclasses.replace(
         detector.config, figures={**detector.config.figures, split: figures}
     )
+    if not (folder / "card.md").is_file():
+        raise EvaluationError(f"{folder} has no card.md to write the figures into.")
     old = (folder / "card.md").read_text()
     before, _, rest = old.partition("## Figures\n")
     _, _, after = rest.partition("## Limits\n")
@@ -85,16 +124,36 @@ def record(folder: Path, evaluation: dict[str, Any], name: str) -> None:
     Detector(config, detector.net).save(folder, text)
 
 
+def _row(models: dict[str, Any], name: str | None, folder: Path) -> dict[str, Any]:
+    """The figures under a name, or those of the folder's weights, which they must be of."""
+    version = weights_version(folder)
+    if name is None:
+        name = next((n for n, row in models.items() if row["version"] == version), str(folder))
+    if name not in models:
+        raise EvaluationError(
+            f"The evaluation holds no '{name}', but {', '.join(models)}. Evaluate {folder} itself."
+        )
+    row: dict[str, Any] = models[name]
+    if row["version"] != version:
+        raise EvaluationError(
+            f"The figures of '{name}' are those of version {row['version']}, not of the weights in "
+            f"{folder} ({version}). Evaluate {folder} itself."
+        )
+    if row["pooled"]["eer"] is None:
+        raise EvaluationError(f"The evaluation has too few clips for an error rate of '{name}'.")
+    return row
+
+
 def _table(figures: dict[str, Any]) -> list[str]:
     rows = [
         "| split | EER | 95 % interval | same-source EER | AUC | Cllr | clips |",
         "|---|---|---|---|---|---|---|",
     ]
     for split, f in figures.items():
-        low, high = f["eer_ci"]
+        interval = " to ".join(f"{bound:.1%}" for bound in f["eer_ci"] or ()) or "-"
         same = f"{f['same_source_eer']:.1%}" if f.get("same_source_eer") is not None else ""
         rows.append(
-            f"| {split} | {f['eer']:.1%} | {low:.1%} to {high:.1%} | {same} | {f['auc']:.3f} "
+            f"| {split} | {f['eer']:.1%} | {interval} | {same} | {f['auc']:.3f} "
             f"| {f['cllr']:.2f} | {f['clips']} |"
         )
     return rows

@@ -1,9 +1,9 @@
-"""What a training run is made of: a dataclass, read from YAML; unknown keys are refused."""
+"""What a training run is made of: a dataclass, read from YAML, its keys and values checked."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -11,9 +11,15 @@ from pydantic.dataclasses import dataclass
 
 from detectors.catalog import CATALOG
 
-from .augment import Augment
+from .augment import Augment, Share
 
-STRICT = ConfigDict(extra="forbid")
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+Count = Annotated[int, Field(ge=1)]
+CountOrNone = Annotated[int, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0)]
+Part = Annotated[float, Field(ge=0, lt=1)]  # a share that leaves some of the rest
+Seconds = Annotated[float, Field(ge=0.1)]
 
 
 class ConfigError(ValueError):
@@ -24,10 +30,10 @@ class ConfigError(ValueError):
 class SpecAugment:
     """Masks on the picture (Park et al. 2019): how many, and their largest share of the axis."""
 
-    bands: int = 2
-    band_share: float = 0.15
-    times: int = 2
-    time_share: float = 0.1
+    bands: CountOrNone = 2
+    band_share: Share = 0.15
+    times: CountOrNone = 2
+    time_share: Share = 0.1
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -43,13 +49,14 @@ class TrainConfig:
     and on augmented copies, so many together; they are kept in runs/features, and batches are crops
     of them. members: the detectors that a fusion weighs. teachers: detectors that a network on the
     waveform takes hints from. init: a detector's weights.safetensors or a state dict to start from;
-    pretrained: start from ImageNet's weights; credit: whose weights these are, for the card. kept:
-    share of them in the weights that training ends with, which forgets less of what they knew. ema:
+    pretrained: start from ImageNet's weights. kept: share of them in the weights that training ends
+    with, which forgets less of what they knew. data, licence, credit: what the card says of the
+    corpus, of the weights, and of those that they started from (a fusion adds its members'). ema:
     decay of the averaged weights, which are what is evaluated and saved. half: bfloat16 forward and
     backward where the processor has it (weights stay float32).
     """
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     architecture: str
     manifest: str
     options: dict[str, Any] = Field(default_factory=dict)
@@ -57,31 +64,33 @@ class TrainConfig:
     frontend_options: dict[str, Any] = Field(default_factory=dict)
     window: int = 64_600
     copies: tuple[str, ...] = ()
-    paired: float = 0.0
-    swaps: float = 0.0
-    columns: float = 0.0
-    cache_variants: int = 0
+    paired: Share = 0.0
+    swaps: Share = 0.0
+    columns: Weight = 0.0
+    cache_variants: CountOrNone = 0
     members: tuple[str, ...] = ()
     teachers: tuple[str, ...] = ()
     init: str | None = None
     pretrained: bool = False
+    data: str = ""
+    licence: str = ""
     credit: str = ""
-    kept: float = 0.0
-    seed: int = 0
-    epochs: int = 30
-    patience: int = 10
-    pairs: int = 1800
-    same_source: float = 0.5
-    batch: int = 32
-    crop_s: tuple[float, float] = (2.0, 4.0)
-    lr: float = 1e-3
-    weight_decay: float = 1e-2
-    warmup: float = 0.05
-    ema: float = 0.995
-    smoothing: float = 0.05
+    kept: Share = 0.0
+    seed: CountOrNone = 0
+    epochs: Count = 30
+    patience: Count = 10
+    pairs: Count = 1800
+    same_source: Share = 0.5
+    batch: Count = 32
+    crop_s: tuple[Seconds, Seconds] = (2.0, 4.0)
+    lr: Rate = 1e-3
+    weight_decay: Weight = 1e-2
+    warmup: Share = 0.05
+    ema: Part = 0.995
+    smoothing: Part = 0.05
     half: bool = True
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    save_every: int = 50
+    save_every: Count = 50
     augment: Augment = Augment()
     spec_augment: SpecAugment = SpecAugment(0, 0, 0, 0)
 
@@ -92,6 +101,10 @@ class TrainConfig:
             object.__setattr__(
                 self, "frontend_options", {**entry.frontend_options, **self.frontend_options}
             )
+        if self.batch > 2 * self.pairs:
+            raise ValueError(f"{self.pairs} pairs an epoch do not fill a batch of {self.batch}")
+        if self.crop_s[0] > self.crop_s[1]:
+            raise ValueError("crop_s is the shortest crop and the longest, in this order")
 
 
 def read_config(path: str | Path) -> TrainConfig:
@@ -100,13 +113,16 @@ def read_config(path: str | Path) -> TrainConfig:
     Raises ConfigError naming the offending key.
     """
     try:
-        raw = yaml.safe_load(Path(path).read_text())
+        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         return TypeAdapter(TrainConfig).validate_python(raw)
     except FileNotFoundError:
         raise ConfigError(f"There is no config {path}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The config {path} cannot be read: {error}.") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {error}.") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ConfigError(f"{path}: {key}: {first['msg']}.") from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{path}: {key}: {said}.") from error

@@ -18,18 +18,27 @@ from tqdm import tqdm
 
 from detectors.audio import RATE
 
-from .augment import Augment, augment, move
+from .augment import Augment, move, transmit
 from .manifest import Clip, ManifestError
 
 
 def decode(path: Path) -> np.ndarray:
-    """Audio file -> (n,) float32, mono, 16 kHz; ManifestError for what is no audio file."""
+    """Audio file -> (n,) float32, mono, 16 kHz.
+
+    Raises ManifestError for what is no audio file, or holds no samples or any that is not finite.
+    """
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise ManifestError(f"{path} cannot be decoded: {error.error_string}") from error
     mono = samples.mean(axis=1)
-    return mono if rate == RATE else soxr.resample(mono, rate, RATE)
+    if rate != RATE:
+        mono = soxr.resample(mono, rate, RATE)
+    if not len(mono):
+        raise ManifestError(f"{path} is empty: it holds no sound.")
+    if not np.isfinite(mono).all():
+        raise ManifestError(f"{path} holds samples that are no finite numbers.")
+    return mono
 
 
 def decode_all(clips: Sequence[Clip]) -> list[np.ndarray]:
@@ -126,29 +135,45 @@ class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
     def _crop(self, row: int, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """n samples of a clip, augmented, and which of them are synthetic."""
-        x = self.audio[row].astype(np.float32) / 32767
-        where = np.full(len(x), float(self.clips[row].is_spoof), dtype=np.float32)
-        if row in self.original and rng.random() < self.swaps:
-            original = self.audio[self.original[row]].astype(np.float32) / 32767
-            x, where = self._swapped(x, original, n, rng)
-        fake = move(where, self.chances, deepcopy(rng)) > 0.5  # moved as the sound is
-        x = augment(x, self.chances, rng)
+        swapped = row in self.original and rng.random() < self.swaps
+        same = deepcopy(rng)  # what lies together is moved alike
+        clip = self._samples(row)
+        x = move(clip, self.chances, rng)
+        label = np.full(len(clip), float(self.clips[row].is_spoof), dtype=np.float32)
+        fake = move(label, self.chances, deepcopy(same)) > 0.5
+        start = int(rng.integers(max(0, len(x) - n) + 1))
+        crop = slice(start, start + n)
+        if swapped and fake[crop].any():
+            original = np.resize(self._samples(self.original[row]), len(clip))
+            x, fake = self._swapped(move(original, self.chances, same), x, fake, crop, rng)
+        x = transmit(x, self.chances, rng)
         if len(x) < n:
             return np.resize(x, n), np.resize(fake, n)
-        start = rng.integers(0, len(x) - n + 1)
-        return x[start : start + n], fake[start : start + n]
+        return x[crop], fake[crop]
+
+    def _samples(self, row: int) -> np.ndarray:
+        return self.audio[row].astype(np.float32) / 32767
 
     def _swapped(
-        self, copy: np.ndarray, x: np.ndarray, n: int, rng: np.random.Generator
+        self,
+        x: np.ndarray,
+        copy: np.ndarray,
+        sound: np.ndarray,
+        crop: slice,
+        rng: np.random.Generator,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """n samples of the recording x with a stretch of its copy in them, and where it is."""
+        """The recording x with a stretch of its copy, and where that is: in the sound of a crop.
+
+        Where the crop lies was drawn before, as for any other clip: a stretch that drew the crop to
+        itself would show less of the edges, or more.
+        """
         from .fakes.swap import swap  # the fakers' libraries are an extra
 
-        first = rng.integers(0, max(1, len(x) - n + 1))
-        x, copy = x[first : first + n], np.resize(copy, len(x))[first : first + n]
-        where = self._stretch(len(x), rng)
-        at = np.flatnonzero(where) / RATE
-        return swap(x, copy, at[0], at[-1] + 1 / RATE), where.astype(np.float32)
+        at = crop.start + np.flatnonzero(sound[crop])
+        at = at[self._stretch(len(at), rng)]
+        where = np.zeros(len(x), dtype=bool)
+        where[at] = True
+        return swap(x, copy, at[0] / RATE, (at[-1] + 1) / RATE), where
 
     def _stretch(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """A stretch of 0.5 to 1.5 s somewhere in n samples or frames: (n,) bool."""
@@ -161,10 +186,5 @@ class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 def originals(clips: Sequence[Clip]) -> dict[int, int]:
     """Index of each copy (see `copies`) -> index of the recording that it was made of."""
-    by_name = {Path(c.id).name: i for i, c in enumerate(clips) if not c.is_spoof}
-    names = {
-        i: c.id.removesuffix(c.system.removeprefix("copy"))
-        for i, c in enumerate(clips)
-        if c.is_spoof
-    }
-    return {i: by_name[name] for i, name in names.items() if name in by_name}
+    at = {c.id: i for i, c in enumerate(clips) if not c.is_spoof}
+    return {i: at[c.original] for i, c in enumerate(clips) if c.is_spoof and c.original in at}

@@ -8,20 +8,21 @@ What each figure means:
 - pooled: all clips. same_source: the bona fide clips of sources that also hold spoofs against the
   spoofs of those sources, where room, channel and storage give nothing away.
 - at_dev_threshold: decisions at the threshold that was stored with the detector (chosen on dev).
+- verdicts: how many clips of each label get which of the page's three verdicts, at even odds.
 - by_family, by_system: those spoofs against the bona fide clips of their own sources where there
   are at least ENOUGH of these, else against all bona fide clips; "against" says which.
 - shortcuts: the AUC that one property of the audio reaches alone, in the better direction, hence
   0.5 to 1.
 - clips, spoof and bonafide count what a figure was computed from. Intervals are 95 %, by bootstrap
   over speakers. A figure from fewer than FEWEST clips of a label, or an interval from fewer than
-  FEWEST_SPEAKERS, is None.
+  metrics.FEWEST_SPEAKERS, is None.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,9 @@ from tqdm import tqdm
 
 from detectors import BUNDLED, AudioError, Detector, Waveform, bundled, load, read, registry
 from detectors.audio import RATE, bare
+from detectors.detector import Calibration
 from detectors.hearing import Hearing
-from detectors.runtime import whole
+from detectors.runtime import digest, whole
 
 from . import metrics
 from .data import decode
@@ -42,7 +44,7 @@ from .markdown import table
 
 ENOUGH = 10
 FEWEST = 3
-FEWEST_SPEAKERS = 5
+VERDICTS = ("fake", "inconclusive", "real")
 SHORTCUTS = ("duration", "level", "bandwidth", "leading_silence")
 
 
@@ -84,8 +86,7 @@ def evaluate(
         kept = [clip for clip, good in zip(clips, scored, strict=True) if good]
         if len({clip.label for clip in kept}) < 2:
             raise EvaluationError(f"{name} could score no clips of one of the labels.")
-        threshold = detector.config.calibration.threshold
-        figures = measure(kept, llr[name][scored], threshold, seed)
+        figures = measure(kept, llr[name][scored], detector.config.calibration, seed)
         measured[name] = {"version": version, "failed": int((~scored).sum()), **figures}
     return {
         "split": split,
@@ -98,14 +99,15 @@ def evaluate(
 
 
 def measure(
-    clips: Sequence[Clip], llr: NDArray[np.float64], threshold: float, seed: int = 0
+    clips: Sequence[Clip], llr: NDArray[np.float64], calibration: Calibration, seed: int = 0
 ) -> dict[str, Any]:
     """All figures of one detector from its LLRs (n,) for n clips of both labels.
 
-    {pooled, same_source, at_dev_threshold, cllr, min_cllr, min_dcf, act_dcf, by_family, by_system};
-    pooled, same_source and the rows of by_family and by_system are {eer, eer_ci, auc, clips, spoof,
-    bonafide}. threshold: the LLR above which a clip is called spoof.
+    {pooled, same_source, at_dev_threshold, verdicts, cllr, min_cllr, min_dcf, act_dcf, by_family,
+    by_system}; pooled, same_source and the rows of by_family and by_system are {eer, eer_ci, auc,
+    clips, spoof, bonafide}. calibration: the detector's, whose verdicts are counted.
     """
+    threshold = calibration.threshold
     labels = np.array([clip.is_spoof for clip in clips], dtype=np.int64)
     speakers = np.array([clip.speaker for clip in clips])
     sources = np.array([clip.source for clip in clips])
@@ -131,12 +133,25 @@ def measure(
             "threshold": threshold,
             **metrics.at_threshold(llr, labels, threshold),
         },
+        "verdicts": _verdicts(llr, labels, calibration),
         "cllr": metrics.cllr(llr, labels),
         "min_cllr": metrics.min_cllr(llr, labels),
         "min_dcf": metrics.min_dcf(llr, labels),
         "act_dcf": metrics.act_dcf(llr, labels),
         "by_family": rows(np.array([clip.family for clip in clips])),
         "by_system": rows(np.array([clip.system for clip in clips])),
+    }
+
+
+def _verdicts(
+    llr: NDArray[np.float64], labels: NDArray[np.int64], calibration: Calibration
+) -> dict[str, dict[str, int]]:
+    """{label: {verdict: clips}}."""
+    said = [calibration.verdict(value) for value in llr]
+    counts = Counter(zip(labels.tolist(), said, strict=True))
+    return {
+        label: {verdict: counts[spoof, verdict] for verdict in VERDICTS}
+        for label, spoof in (("spoof", 1), ("bonafide", 0))
     }
 
 
@@ -152,11 +167,7 @@ def _compare(
     if min(spoof, bonafide) >= FEWEST:
         row["eer"] = metrics.eer(llr, labels)
         row["auc"] = metrics.auc(llr, labels)
-        if min(len(set(speakers[labels == x])) for x in (0, 1)) >= FEWEST_SPEAKERS:
-            interval = metrics.cluster_bootstrap(
-                metrics.eer, llr, labels, speakers.tolist(), seed=seed
-            )
-            row["eer_ci"] = list(interval)
+        row["eer_ci"] = metrics.eer_interval(llr, labels, speakers.tolist(), seed)
     return {**row, "clips": len(labels), "spoof": spoof, "bonafide": bonafide}
 
 
@@ -218,8 +229,6 @@ def _wave(path: Path) -> Waveform | None:
             return read(path)
         except AudioError:
             return None
-    if not len(samples) or not np.isfinite(samples).all():
-        return None
     return bare(samples)
 
 
@@ -227,8 +236,17 @@ def _version(name: str) -> str:
     """The number of a registered version, or the start of the SHA-256 of a folder's weights."""
     if name.startswith("models:/"):
         return str(registry.resolve(name).version)
-    folder = BUNDLED / name if name in bundled() else Path(name)
-    return hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()[:12]
+    return weights_version(folder_of(name))
+
+
+def folder_of(name: str) -> Path:
+    """The folder of a bundled detector, or the one that is named by its path."""
+    return BUNDLED / name if name in bundled() else Path(name)
+
+
+def weights_version(folder: Path) -> str:
+    """What tells the weights of a detector folder from others: the start of their SHA-256."""
+    return digest(folder / "weights.safetensors")[:12]
 
 
 def _write_scores(path: Path, clips: Sequence[Clip], llr: dict[str, NDArray[np.float64]]) -> None:
@@ -253,7 +271,7 @@ def markdown(result: dict[str, Any]) -> str:
             name,
             _eer(m["pooled"]),
             _eer(m["same_source"]),
-            f"{m['pooled']['auc']:.3f}",
+            "-" if m["pooled"]["auc"] is None else f"{m['pooled']['auc']:.3f}",
             _percent(m["at_dev_threshold"]["hter"]),
             _percent(m["at_dev_threshold"]["sensitivity"]),
             _percent(m["at_dev_threshold"]["specificity"]),
@@ -267,11 +285,17 @@ def markdown(result: dict[str, Any]) -> str:
     by_family = [
         [family, *(_eer(m["by_family"][family]) for m in models.values())] for family in families
     ]
+    kinds = [(label, verdict) for label in ("spoof", "bonafide") for verdict in VERDICTS]
+    called = [
+        [name, *(str(m["verdicts"][label][verdict]) for label, verdict in kinds)]
+        for name, m in models.items()
+    ]
     cues = [[name.replace("_", " "), f"{auc:.2f}"] for name, auc in result["shortcuts"].items()]
     return "\n\n".join(
         [
             f"{result['clips']} clips, {where}; rates in %, intervals over speakers.",
             table(head, overall),
+            table(["verdicts", *(f"{label} called {verdict}" for label, verdict in kinds)], called),
             table(["EER by family", *models], by_family),
             table(["shortcut alone", "AUC"], cues),
         ]

@@ -2,6 +2,7 @@
 
 Dev chooses the weights and also says how good they are, so its figures and the calibration come
 from scores that were cross-fitted over sources: no clip is scored by weights that saw its source.
+Where dev has too few sources for that, they are cross-fitted over speakers.
 """
 
 from __future__ import annotations
@@ -19,9 +20,14 @@ from detectors import Detector, load
 from detectors.models.fusion import Fusion
 
 from .calibrate import clip_windows, settle
+from .card import credit
 from .config import ConfigError, TrainConfig
+from .evaluate import folder_of
 from .loop import Material
+from .manifest import Clip
 from .metrics import eer
+
+Fold = tuple[np.ndarray, np.ndarray]  # indices to learn from and to judge
 
 FOLDS = 10
 # Strong: on a few hundred clips nearly equal weights beat free ones.
@@ -29,7 +35,7 @@ REGULARISATION = 0.02
 
 
 def with_members(config: TrainConfig) -> tuple[TrainConfig, list[Detector]]:
-    """The recipe with its members' structure as options, and the members, opened.
+    """The recipe with its members' structure as options and their credits, and the members, opened.
 
     Raises ConfigError when there are none or they read windows of different lengths.
     """
@@ -44,18 +50,42 @@ def with_members(config: TrainConfig) -> tuple[TrainConfig, list[Detector]]:
         )
     keys = ("name", "architecture", "options", "frontend", "frontend_options")
     options = {"members": [{key: getattr(m.config, key) for key in keys} for m in members]}
+    credits = [config.credit, *(credit(folder_of(name)) for name in config.members)]
     return dataclasses.replace(
-        config, architecture="fusion", frontend="raw", options=options, window=lengths.pop()
+        config,
+        frontend="raw",
+        options=options,
+        window=lengths.pop(),
+        credit="; ".join(dict.fromkeys(filter(None, credits))),
     ), members
 
 
+def source_folds(clips: Sequence[Clip]) -> list[Fold]:
+    """Folds by source, or by speaker, that each leave both labels to learn from.
+
+    Raises ConfigError for clips of which there are none.
+    """
+    labels = np.array([c.is_spoof for c in clips])
+    for groups in ([c.source or c.speaker for c in clips], [c.speaker for c in clips]):
+        count = min(FOLDS, len(set(groups)))
+        if count > 1:
+            folds = list(GroupKFold(count).split(labels, labels, groups))
+            if all(len(set(labels[learned])) == 2 for learned, _ in folds):
+                return folds
+    raise ConfigError(
+        "A fusion is fitted on dev, some sources or speakers judged by the others: both labels are "
+        "needed in two sources or speakers at least."
+    )
+
+
 def fuse(
-    detector: Detector, members: Sequence[Detector], material: Material, split: str = "dev"
+    detector: Detector, members: Sequence[Detector], material: Material, folds: list[Fold]
 ) -> tuple[Detector, np.ndarray]:
     """Fit the weights of a fresh fusion of `members` on the held clips, and calibrate it.
 
-    Returns the fusion and its cross-fitted LLRs (n,); `figures[split]["members"]` holds every
-    member's share of the standardised weights, its EER alone and that of the fusion without it.
+    folds: of `source_folds`. Returns the fusion and its LLRs (n,), cross-fitted over them;
+    `figures["dev"]["members"]` holds every member's share of the standardised weights, its EER
+    alone and that of the fusion without it.
     """
     clips = material.held
     net = detector.net
@@ -70,7 +100,6 @@ def fuse(
         )
     logits = np.array(columns).T  # (clips, members)
     labels = np.array([c.is_spoof for c in clips], dtype=np.int64)
-    sources = np.array([c.source or c.speaker for c in clips])
 
     model = _regression().fit(logits, labels)
     scaler, regression = model[0], model[1]
@@ -79,15 +108,15 @@ def fuse(
     net.weight.copy_(net.weight.new_tensor(weight))
     net.bias.copy_(net.bias.new_tensor(bias))
 
-    config, llr = settle(detector.config, _cross_fitted(logits, labels, sources), clips, split)
+    config, llr = settle(detector.config, _cross_fitted(logits, labels, folds), clips, "dev")
     size = np.abs(regression.coef_[0])
     without = [
-        eer(_cross_fitted(np.delete(logits, i, axis=1), labels, sources), labels)
+        eer(_cross_fitted(np.delete(logits, i, axis=1), labels, folds), labels)
         if len(members) > 1
         else 0.5
         for i in range(len(members))
     ]
-    config.figures[split]["members"] = {
+    config.figures["dev"]["members"] = {
         name: {"share": float(share), "alone": eer(logits[:, i], labels), "eer_without": without[i]}
         for i, (name, share) in enumerate(zip(net.names, size / size.sum(), strict=True))
     }
@@ -100,9 +129,6 @@ def _regression():
     )
 
 
-def _cross_fitted(logits: np.ndarray, labels: np.ndarray, sources: np.ndarray) -> np.ndarray:
-    """Decision values (n,) of regressions that never saw the source of the clip they score."""
-    folds = GroupKFold(min(FOLDS, len(set(sources))))
-    return cross_val_predict(
-        _regression(), logits, labels, groups=sources, cv=folds, method="decision_function"
-    )
+def _cross_fitted(logits: np.ndarray, labels: np.ndarray, folds: list[Fold]) -> np.ndarray:
+    """Decision values (n,) of regressions that never saw the fold of the clip they score."""
+    return cross_val_predict(_regression(), logits, labels, cv=folds, method="decision_function")

@@ -48,10 +48,11 @@ class Material:
 
 
 class Trainer:
-    """Network, averaged network, optimiser and schedule; one file on disk holds all of it.
+    """Network, averaged network, optimiser and schedule, and the checkpoint that holds them.
 
     A run that was killed goes on from its last checkpoint and ends with the same weights as one
-    that was not: the batches depend on (seed, epoch, position) and the generator's state is saved.
+    that was not: the batches depend on (seed, epoch, position) and the generators' states are
+    saved. The best averaged weights so far lie in a file of their own beside it.
     """
 
     def __init__(self, config: TrainConfig, material: Material, checkpoint: Path) -> None:
@@ -237,6 +238,7 @@ class Trainer:
             "place": [self.epoch, self.step, self.best_epoch],
             "best": self.best,
             "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state_all(),  # none without a GPU
             "extra": self.extra,
         }
         _write(state, self.checkpoint)
@@ -252,6 +254,8 @@ class Trainer:
         self.epoch, self.step, self.best_epoch = state["place"]
         self.best, self.extra = state["best"], state["extra"]
         torch.set_rng_state(state["random"].cpu())
+        there = state["random_cuda"][: torch.cuda.device_count()]
+        torch.cuda.set_rng_state_all([random.cpu() for random in there])
 
 
 def detector_config(config: TrainConfig) -> Config:

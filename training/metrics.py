@@ -22,6 +22,7 @@ Metric = Callable[[Floats, NDArray[np.int64]], float]
 
 # ASVspoof 5, track 1
 P_SPOOF, C_MISS, C_FALSE_ALARM = 0.05, 1.0, 10.0
+FEWEST_SPEAKERS = 5  # of a label, for an interval
 
 
 @dataclass(frozen=True)
@@ -255,6 +256,16 @@ def cluster_bootstrap(
         values[i] = metric(scores[clips], labels[clips])
     low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
+
+
+def eer_interval(
+    scores: ArrayLike, labels: ArrayLike, speakers: Sequence[str], seed: int = 0
+) -> list[float] | None:
+    """`cluster_bootstrap` of the EER, [low, high]; None with under FEWEST_SPEAKERS of a label."""
+    scores, labels = _checked(scores, labels)
+    if min(len(set(np.array(speakers)[labels == x])) for x in (0, 1)) < FEWEST_SPEAKERS:
+        return None
+    return list(cluster_bootstrap(eer, scores, labels, speakers, seed=seed))
 
 
 def _steps(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats, Floats]:

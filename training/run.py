@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from detectors.detector import Detector
+from detectors.runtime import whole
 
 from . import columns
+from .augment import Augment
 from .calibrate import calibrate
 from .card import card
 from .config import ConfigError, TrainConfig
 from .copies import make_copies
-from .data import decode_all
-from .fuse import fuse, with_members
+from .data import decode_all, originals
+from .fuse import fuse, source_folds, with_members
 from .hints import hints
 from .loop import Material, Trainer, detector_config
 from .manifest import Clip, corpus_hash, read_manifest
@@ -43,33 +46,44 @@ def train(config: TrainConfig, out: Path, folds: tuple[int, int] | None = None) 
     """Train, calibrate and save a detector in `out`; goes on where a killed run stopped.
 
     folds: (k, n) holds out fold k of n inside train and judges on it instead of dev, to rank
-    recipes. Raises ConfigError, ManifestError or SplitError before anything is written.
+    recipes. Raises ConfigError, ManifestError, SplitError, DetectorError or RegistryError for what
+    cannot be used, and leaves `out` as it was.
     """
     fusion = config.architecture == "fusion"
     config, members = with_members(config) if fusion else (config, [])
     check(config)
     learn, held = choose(config, folds)
-    out.mkdir(parents=True, exist_ok=True)
-    _same_recipe(config, out / "recipe.json")
+    parts = source_folds(held) if members else []
     if members:
         learn = []  # they have learned already
+    recipe = {
+        **dataclasses.asdict(config),
+        "fold": f"{folds[0]}/{folds[1]}" if folds else None,
+        "corpus_hash": corpus_hash([*learn, *held]),
+        "held_hash": corpus_hash(held),
+        "clips": len(learn),
+        "held": len(held),
+    }
+    text = json.dumps(recipe, indent=2, sort_keys=True)
+    _same_recipe(text, out)
     material = Material(learn, decode_all(learn), held, decode_all(held))
-    params = {**dataclasses.asdict(config), "fold": f"{folds[0]}/{folds[1]}" if folds else "dev"}
-    corpus = {"corpus_hash": corpus_hash([*learn, *held]), "clips": len(learn), "held": len(held)}
     split = "fold" if folds else "dev"
     trainer = None if members else Trainer(config, material, out / "checkpoint.pt")
     resumed = trainer.extra.get("run_id") if trainer else None
-    with Run(config.name, out.name, {**params, **corpus}, resumed) as run:
+    with Run(config.name, out.name, recipe, resumed) as run:
+        out.mkdir(parents=True, exist_ok=True)
+        with whole(out / "recipe.json") as scratch:
+            scratch.write_text(text)
         if trainer:
             detector, llr = _learn(trainer, run, split)
         else:
-            detector, llr = fuse(Detector(detector_config(config)), members, material, split)
+            detector, llr = fuse(Detector(detector_config(config)), members, material, parts)
         figures = detector.config.figures[split]
         last = trainer.epoch if trainer else 0
         run.metrics(last, **{f"{split}_{k}": figures[k] for k in ("eer", "auc", "cllr")})
         threshold = detector.config.calibration.threshold
         run.scores(llr, [c.is_spoof for c in held], threshold)
-        detector.save(out / "detector", card(detector.config, config, corpus))
+        detector.save(out / "detector", card(detector.config, config, learn, held))
         run.folder(out / "detector", "detector")
     return Outcome(out / "detector", run.run_id, detector)
 
@@ -88,17 +102,34 @@ def _learn(trainer: Trainer, run: Run, split: str) -> tuple[Detector, np.ndarray
 
 
 def check(config: TrainConfig) -> None:
-    """Refuse a recipe whose detector cannot be built: decoding and copies take minutes."""
+    """Refuse a recipe whose detector cannot be built, or with keys that would go without effect.
+
+    Decoding and copies take minutes; this comes first.
+    """
     try:
         detector = Detector(detector_config(config))
     except ValueError as error:
         raise ConfigError(f"The detector '{config.name}' cannot be built: {error}") from error
+    if config.architecture == "fusion":
+        for key in ("copies", "paired", "swaps", "init"):
+            if getattr(config, key):
+                raise ConfigError(f"{key}: a fusion takes its members as they are.")
+    elif config.members:
+        raise ConfigError("members: only a fusion has members.")
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device: PyTorch finds no GPU for cuda here; auto takes what is there.")
     if config.cache_variants and not hasattr(detector.frontend, "hop"):
         raise ConfigError("cache_variants needs a front-end with frames.")
     if hasattr(detector.net, "standardise_on") and not config.cache_variants:
         raise ConfigError(f"'{config.architecture}' is trained on cached features: cache_variants.")
+    wanted = config.augment != Augment() and any(dataclasses.astuple(config.augment))
+    if config.cache_variants == 1 and wanted:
+        raise ConfigError("augment: with cache_variants: 1 every clip is kept as it is; take more.")
     if config.columns and not isinstance(detector.net, columns.TAKEN_BY):
         raise ConfigError("columns: only cnn, resnet and prosody judge parts by themselves.")
+    masked = config.spec_augment.bands or config.spec_augment.times
+    if masked and detector.frontend(torch.zeros(1, config.window)).dim() != 4:
+        raise ConfigError(f"spec_augment: the front-end {config.frontend} makes no picture.")
     if config.teachers:
         hints(config, detector.net)
     if config.pretrained:
@@ -114,7 +145,8 @@ def choose(
 ) -> tuple[Sequence[Clip], Sequence[Clip]]:
     """The clips to learn from and those to select on, which share no voice, system or source.
 
-    A manifest without splits is refused: there would be nothing to select on.
+    Raises ConfigError for a manifest without splits, since there would be nothing to select on, and
+    where a part lacks a label.
     """
     clips = read_manifest(config.manifest)
     check_disjoint(clips)
@@ -126,8 +158,42 @@ def choose(
         )
     if folds:
         learn, held = fold(learn, folds[1], folds[0], config.seed)
+        _refuse_leaks(config, held)
+    _both_labels(held, f"The split dev of {config.manifest}")
     taken = set().union(*(links(c) for c in held))
-    return [*learn, *(c for c in _copies(config, clips) if not links(c) & taken)], held
+    learn = [*learn, *(c for c in _copies(config, clips) if not links(c) & taken)]
+    if not config.members:
+        _both_labels(learn, f"The split train of {config.manifest}")
+    if (config.paired or config.swaps) and not originals(learn):
+        raise ConfigError("paired and swaps need copies of train's clips: name fakers in copies.")
+    return learn, held
+
+
+def _refuse_leaks(config: TrainConfig, held: Sequence[Clip]) -> None:
+    """Refuse to judge on a fold what has learned from it already, by way of other detectors."""
+    for key in ("members", "teachers"):
+        if getattr(config, key):
+            raise ConfigError(
+                f"{key}: these learned from all of train, so that they know what a fold holds out; "
+                "train without --fold."
+            )
+    if not config.init:
+        return
+    folder = Path(config.init).parent
+    recipe = folder / "recipe.json"
+    begun = json.loads(recipe.read_text()) if recipe.is_file() else {}
+    unseen = begun.get("held_hash") == corpus_hash(held)
+    if (folder / "config.json").is_file() or (recipe.is_file() and not unseen):
+        raise ConfigError(
+            f"init: {config.init} may have learned from what the fold holds out. Start from the "
+            "checkpoint of a run of the same fold and seed, or from published weights."
+        )
+
+
+def _both_labels(clips: Sequence[Clip], what: str) -> None:
+    for label in ("bonafide", "spoof"):
+        if not any(c.label == label for c in clips):
+            raise ConfigError(f"{what} holds no {label} clips; both labels are needed.")
 
 
 def _copies(config: TrainConfig, clips: Sequence[Clip]) -> Sequence[Clip]:
@@ -138,12 +204,12 @@ def _copies(config: TrainConfig, clips: Sequence[Clip]) -> Sequence[Clip]:
     return read_manifest(make_copies(Path(config.manifest), "train", config.copies, folder))
 
 
-def _same_recipe(config: TrainConfig, path: Path) -> None:
-    """Refuse to go on in a folder that another recipe began."""
-    text = json.dumps(dataclasses.asdict(config), indent=2, sort_keys=True)
-    if path.exists() and path.read_text() != text:
+def _same_recipe(text: str, out: Path) -> None:
+    """Refuse to go on with what another recipe, fold or corpus left in a folder."""
+    begun = (out / "checkpoint.pt").exists() or (out / "detector").exists()
+    recipe = out / "recipe.json"
+    if begun and recipe.exists() and recipe.read_text() != text:
         raise ConfigError(
-            f"{path.parent} holds a run of another recipe (see {path.name}); choose another --out "
-            "or remove it."
+            f"{out} holds a run of another recipe, fold or corpus (see {recipe.name}); choose "
+            "another --out or remove it."
         )
-    path.write_text(text)

@@ -37,8 +37,17 @@ def start_from(net: nn.Module, path: str) -> None:
             return
         weights = torch.load(path, weights_only=True, map_location="cpu")
         getattr(net, "load_published", net.load_state_dict)(weights)
-    except (OSError, KeyError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
-        raise ConfigError(f"Training cannot start from {path}: {error}") from error
+    except (
+        OSError,
+        EOFError,
+        KeyError,
+        TypeError,
+        RuntimeError,
+        pickle.UnpicklingError,
+        SafetensorError,
+    ) as error:
+        reason = str(error) or "the file is empty"
+        raise ConfigError(f"Training cannot start from {path}: {reason}") from error
 
 
 def keep(net: nn.Module, first: Mapping[str, Tensor], share: float) -> None:

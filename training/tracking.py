@@ -215,5 +215,6 @@ def _checkpoint_run(path: Path) -> str | None:
     """The MLflow run id that a training checkpoint keeps."""
     if not path.is_file():
         return None
-    extra: dict[str, Any] = torch.load(path, weights_only=True, mmap=True)["extra"]
-    return extra.get("run_id")
+    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+    run_id: str | None = state["extra"].get("run_id")
+    return run_id

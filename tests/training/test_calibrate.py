@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,14 @@ def test_llrs_are_zero_where_both_labels_are_as_likely_and_grow_with_the_evidenc
     assert fitted.config.figures["dev"]["cllr"] < 1
     low, high = fitted.config.calibration.abstain
     assert low <= fitted.config.calibration.threshold <= high
+
+
+def test_few_speakers_have_no_interval():
+    levels = 0.3 + 0.1 * np.random.default_rng(0).random((40, 1))
+    few = [replace(clip, speaker=f"s{i % 4}") for i, clip in enumerate(clips(40))]
+    assert calibrate(detector(), few, sounds(levels))[0].config.figures["dev"]["eer_ci"] is None
+    interval = calibrate(detector(), clips(40), sounds(levels))[0].config.figures["dev"]["eer_ci"]
+    assert len(interval) == 2
 
 
 @pytest.mark.parametrize(("share", "rule"), [(1.0, "mean"), (0.2, "max")])

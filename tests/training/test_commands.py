@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from corpora import tiny_corpus
 from stores import use_store
 
 from detectors import Detector, load
+from detectors.runtime import digest
 from detectors.store import client
 from training.__main__ import main
 
@@ -55,6 +57,7 @@ def test_training_leaves_a_calibrated_detector_with_a_card(place):
     card = (place / "runs/small/detector/card.md").read_text()
     for part in ("## Data", "## Figures", "## Limits", "12 to select", '"griffin-lim"'):
         assert part in card
+    assert "18 clips to learn from (6 of them copies of bona fide ones by griffin-lim)" in card
 
 
 def test_training_is_tracked(place):
@@ -75,12 +78,44 @@ def test_a_finished_run_is_not_trained_again_and_another_recipe_is_refused(place
     (place / "other.yaml").write_text((place / "small.yaml").read_text() + "seed: 5\n")
     code, _, said = run(capsys, "train", "other.yaml", "--out", "runs/small")
     assert code == 2 and "another recipe" in said
+    assert (place / "runs/small/checkpoint.pt").read_bytes() == weights
+
+
+@pytest.mark.parametrize("other", ["fold", "corpus"])
+def test_a_finished_run_on_other_data_is_not_taken_for_this_one(place, capsys, other):
+    manifest = place / "corpus/manifest.csv"
+    text = manifest.read_text()
+    swapped = text.replace(",train,", ",#,").replace(",dev,", ",train,").replace(",#,", ",dev,")
+    try:
+        if other == "corpus":
+            manifest.write_text(swapped)
+        fold = ["--fold", "0/2"] if other == "fold" else []
+        code, _, said = run(capsys, "train", "small.yaml", "--out", "runs/small", *fold)
+    finally:
+        manifest.write_text(text)
+    assert code == 2 and "another recipe, fold or corpus" in said
+
+
+def test_a_run_that_could_not_begin_leaves_no_folder(place, capsys):
+    manifest = place / "corpus/broken.csv"
+    (place / "corpus/broken.flac").write_bytes(b"no sound")
+    text = (place / "corpus/manifest.csv").read_text()
+    manifest.write_text(text.replace("dev0-bonafide.flac", "broken.flac"))
+    (place / "plain.yaml").write_text(RECIPE.format(manifest=manifest).replace("griffin-lim", ""))
+    code, _, said = run(capsys, "train", "plain.yaml", "--out", "runs/plain")
+    assert code == 2 and "broken.flac" in said
+    (place / "empty.pt").write_bytes(b"")
+    plain = (place / "plain.yaml").read_text().replace("broken.csv", "manifest.csv")
+    (place / "warm.yaml").write_text(plain + "init: empty.pt\n")
+    code, _, said = run(capsys, "train", "warm.yaml", "--out", "runs/plain")
+    assert code == 2 and "Training cannot start from empty.pt: the file is empty" in said
+    assert not (place / "runs/plain").exists()
 
 
 def test_a_fold_is_held_out_of_train(place, capsys):
     code, said, _ = run(capsys, "train", "small.yaml", "--fold", "1/3")
     assert code == 0 and "EER on fold" in said
-    assert "fold" in Detector.open(place / "runs/small-fold1/detector").config.figures
+    assert "fold" in Detector.open(place / "runs/small-fold1of3/detector").config.figures
 
 
 def test_evaluation_prints_tables_writes_json_and_goes_into_the_card(place, capsys):
@@ -119,6 +154,72 @@ def test_evaluation_takes_the_bundled_ones_beside_the_baseline(place, capsys, mo
     )
     assert code == 0
     assert set(json.loads((place / "both.json").read_text())["models"]) == {folder, "theirs"}
+
+
+@pytest.fixture
+def evaluated(place, tmp_path):
+    """A copy of the trained detector, and an evaluation of it as evaluate --json writes it."""
+    copy = shutil.copytree(place / "runs/small/detector", tmp_path / "copy")
+    row = {"eer": 0.25, "eer_ci": None, "auc": 0.75, "clips": 8, "spoof": 4, "bonafide": 4}
+    figures = {
+        "version": digest(copy / "weights.safetensors")[:12],
+        "pooled": row,
+        "same_source": {**row, "eer": None},
+        "at_dev_threshold": {"hter": 0.2, "sensitivity": 0.7, "specificity": 0.9},
+        **dict.fromkeys(("cllr", "min_cllr", "min_dcf", "act_dcf"), 0.5),
+    }
+    return copy, tmp_path / "e.json", {"split": None, "models": {"a name": figures}}
+
+
+def test_a_card_finds_the_figures_of_its_weights(evaluated, capsys):
+    folder, path, evaluation = evaluated
+    path.write_text(json.dumps(evaluation))
+    for _ in range(2):  # the figures that are there do not make it another detector
+        assert run(capsys, "card", folder, "--evaluation", path)[0] == 0
+    assert "| all | 25.0% | - |  | 0.750 | 0.50 | 8 |" in (folder / "card.md").read_text()
+    assert Detector.open(folder).config.eer("all") == 0.25
+
+
+@pytest.mark.parametrize("model", [None, "a name"])
+def test_figures_of_other_weights_do_not_go_into_a_card(evaluated, capsys, model):
+    folder, path, evaluation = evaluated
+    evaluation["models"]["a name"]["version"] = "0123456789ab"
+    path.write_text(json.dumps(evaluation))
+    before = (folder / "config.json").read_text()
+    named = ["--model", model] if model else []
+    code, _, said = run(capsys, "card", folder, "--evaluation", path, *named)
+    assert code == 2 and f"Evaluate {folder} itself" in said
+    assert (folder / "config.json").read_text() == before
+
+
+def test_an_evaluation_without_a_rate_or_a_folder_without_a_card_is_refused(evaluated, capsys):
+    folder, path, evaluation = evaluated
+    path.write_text(json.dumps(evaluation))
+    (folder / "card.md").unlink()
+    code, _, said = run(capsys, "card", folder, "--evaluation", path)
+    assert code == 2 and "has no card.md" in said
+    evaluation["models"]["a name"]["pooled"]["eer"] = None
+    path.write_text(json.dumps(evaluation))
+    code, _, said = run(capsys, "card", folder, "--evaluation", path)
+    assert code == 2 and "too few clips" in said
+
+
+@pytest.mark.parametrize("content", ["[]", '{"models": []}', "{}", "no JSON", None])
+def test_what_is_no_evaluation_is_a_sentence(evaluated, capsys, content):
+    folder, path, _ = evaluated
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_text(content)
+    code, _, said = run(capsys, "card", folder, "--evaluation", path)
+    assert code == 2 and str(path) in said and len(said.strip().splitlines()) == 1
+
+
+def test_a_seed_below_zero_is_refused_before_anything_is_scored(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", "--manifest", "nowhere.csv", "--seed", "-1"])
+    assert stopped.value.code == 2
+    assert "a seed is a whole number from 0" in capsys.readouterr().err
 
 
 def test_an_output_without_a_folder_is_refused_before_anything_is_scored(place, capsys):

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import backbones
 import pytest
 
-from detectors.catalog import CATALOG, build, build_frontend
-from training.backbone import resolved
+from detectors.catalog import CATALOG
 from training.config import ConfigError, read_config
 from training.fuse import with_members
+from training.run import check
 
 CONFIGS = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
-def test_shipped_configs_build_their_detector(path, tmp_path, monkeypatch):
+def test_shipped_configs_pass_the_check(path, tmp_path, monkeypatch):
     monkeypatch.setattr("detectors.hub.fetch", lambda _: backbones.backbone(tmp_path))
     config = read_config(path)
     assert config.name == path.stem
     if config.architecture == "fusion":
         config, _ = with_members(config)
-    build(config.architecture, resolved(config))
-    build_frontend(config.frontend, config.frontend_options)
+    check(replace(config, init=None, kept=0.0))  # the weights to start from are not shipped
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,34 @@ def test_a_config_without_a_front_end_gets_the_catalogues(tmp_path, architecture
     assert read_config(path).frontend_options == {"bins": 40}
 
 
-def test_a_missing_config_is_said():
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("pairs: 3\nbatch: 32", "3 pairs an epoch do not fill a batch of 32"),
+        ("crop_s: [3, 2]", "crop_s is the shortest"),
+        ("name: ''", "name"),
+        *((f"{key}: {value}", key) for key, value in (
+            ("epochs", 0), ("batch", 0), ("seed", -1), ("lr", -1), ("lr", ".nan"), ("kept", 3),
+            ("ema", 2), ("crop_s", [0, 0]), ("save_every", 0), ("patience", 0), ("swaps", 1.1),
+            ("smoothing", 1), ("cache_variants", -1), ("columns", -0.1),
+        )),
+        ("augment: {noise: 7}", "augment.noise"),
+        ("spec_augment: {bands: -1}", "spec_augment.bands"),
+        ("spec_augment: {time_share: 2}", "spec_augment.time_share"),
+    ],
+)  # fmt: skip
+def test_a_value_out_of_range_is_refused_by_its_key(tmp_path, line, key):
+    path = tmp_path / "c.yaml"
+    path.write_text(f"name: a\narchitecture: cnn\nmanifest: m\n{line}")
+    with pytest.raises(ConfigError, match=key):
+        read_config(path)
+
+
+def test_a_config_that_cannot_be_read_is_said(tmp_path):
     with pytest.raises(ConfigError, match="There is no config"):
         read_config("nowhere.yaml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_config(tmp_path)
+    (tmp_path / "latin.yaml").write_bytes("credit: Kühn".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"latin\.yaml cannot be read"):
+        read_config(tmp_path / "latin.yaml")

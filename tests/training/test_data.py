@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from voice import voice
 
 from training import augment as augmentations
 from training.augment import CODECS, Augment, augment, through
-from training.data import Batches, epoch_plan, originals
-from training.manifest import Clip
+from training.data import Batches, decode, epoch_plan, originals
+from training.manifest import Clip, ManifestError
 
 EVERYTHING = Augment(*[1.0] * 8)
 STEPS = ("edges", "speed", "reverb", "colour", "noise", "overdrive", "bandwidth", "codec")
@@ -99,10 +100,10 @@ def test_batches_are_a_function_of_seed_epoch_and_place():
 PAIR = [
     Clip(
         id=name, path=Path(name), label=label, split="train", system=system, family="",
-        speaker="s", source="", language="en", codec="",
+        speaker="s", source="", language="en", codec="", original=original,
     )
-    for name, label, system in (
-        ("a/one", "bonafide", "bonafide"), ("one-world", "spoof", "copy-world")
+    for name, label, system, original in (
+        ("a/one", "bonafide", "bonafide", ""), ("a-world", "spoof", "copy-world", "a/one")
     )
 ]  # fmt: skip
 
@@ -133,15 +134,36 @@ def test_a_swapped_stretch_is_still_known_when_the_edges_moved():
         assert told.any() and ((row < -0.01) == told).float().mean() > 0.99
 
 
+def test_swapped_crops_meet_the_edges_as_often_as_others():
+    ramp = np.linspace(6_000, 24_000, 32_000).astype(np.int16)
+    moving = replace(Augment(*[0.0] * 8), edges=1.0)
+    batches = Batches([ramp, -ramp], PAIR, [0, 1] * 400, 800, (1.2, 1.2), moving, (0, 0), swaps=1.0)
+    rows, _, where = batches[0]
+    assert where[1::2].any(1).all()
+    silent = rows.abs() < 0.01
+    padded = silent[:, 0] | silent[:, -1]
+    repeated = ~padded & (rows[:, -1].abs() < rows[:, 0].abs())
+    assert not repeated.any()
+    real, swapped = padded[::2].float().mean(), padded[1::2].float().mean()
+    assert real > 0.1 and abs(real - swapped) < 0.05
+
+
+@pytest.mark.parametrize("samples", [np.zeros(0), np.array([0.1, np.nan]), np.array([np.inf])])
+def test_a_clip_without_sound_is_refused_by_name(samples, tmp_path):
+    soundfile.write(tmp_path / "bad.wav", samples, 16_000, subtype="FLOAT")
+    with pytest.raises(ManifestError, match=r"bad\.wav"):
+        decode(tmp_path / "bad.wav")
+
+
 def test_a_pair_can_be_a_recording_and_a_copy_of_it():
-    def clip(name: str, label: str, system: str, source: str) -> Clip:
+    def clip(name: str, label: str, system: str, source: str, original: str = "") -> Clip:
         return Clip(
             id=name, path=Path(name), label=label, split="train", system=system, family="",
-            speaker=name, source=source, language="en", codec="",
+            speaker=name, source=source, language="en", codec="", original=original,
         )  # fmt: skip
 
     clips = [clip(f"r{i}", "bonafide", "bonafide", f"s{i}") for i in range(4)]
-    clips += [clip(f"r{i}-world", "spoof", "copy-world", f"s{i}") for i in range(3)]
+    clips += [clip(f"copy{i}", "spoof", "copy-world", f"s{i}", f"r{i}") for i in range(3)]
     clips += [clip("x", "spoof", "vits", "s9")]
     plan = epoch_plan(clips, 50, 0.5, random.Random(0), paired=1.0)
     assert all(

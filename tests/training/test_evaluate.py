@@ -105,6 +105,7 @@ def test_the_result_is_the_metrics_on_the_scores(tmp_path, monkeypatch):
     assert toy["pooled"]["eer_ci"][0] <= toy["pooled"]["eer"] <= toy["pooled"]["eer_ci"][1]
     for name in ("cllr", "min_cllr", "min_dcf", "act_dcf"):
         assert toy[name] == pytest.approx(getattr(metrics, name)(llr, labels), abs=1e-5)
+    assert sum(sum(row.values()) for row in toy["verdicts"].values()) == 16
     assert toy["at_dev_threshold"]["confusion"] == {"tp": 7, "fn": 1, "fp": 1, "tn": 7}
     assert toy["failed"] == 0
     assert toy["same_source"]["clips"] == 16
@@ -133,6 +134,15 @@ def test_three_columns_and_no_split_suffice(tmp_path):
     assert "| toy |" in markdown(result)
 
 
+def test_a_table_of_few_clips_has_dashes(tmp_path):
+    manifest = small(tmp_path)
+    kept = [line for line in manifest.read_text().splitlines() if ",spoof," not in line]
+    spoofs = [line for line in manifest.read_text().splitlines() if ",spoof," in line]
+    manifest.write_text("\n".join([*kept, *spoofs[:2]]))
+    text = markdown(evaluate(manifest, "test", [], extra=[("toy", planted())]))
+    assert "| toy | - (n = 2) | - (n = 2) | - |" in text
+
+
 def test_no_clip_drops_out_silently(tmp_path):
     manifest = small(tmp_path)
     clips = tmp_path / "clips"
@@ -141,13 +151,14 @@ def test_no_clip_drops_out_silently(tmp_path):
     silence = np.zeros(RATE, dtype=np.float32)
     soundfile.write(clips / "r4.wav", silence, RATE, subtype="FLOAT")  # no speech in it
     (clips / "r5.wav").write_bytes(b"")
+    soundfile.write(clips / "r6.wav", np.array([np.nan] * RATE), RATE, subtype="FLOAT")
     scores = tmp_path / "scores.csv"
     result = evaluate(manifest, "test", [], scores_out=scores, extra=[("toy", planted())])
     toy = result["models"]["toy"]
-    assert (result["clips"], toy["failed"], toy["pooled"]["clips"]) == (16, 2, 14)
+    assert (result["clips"], toy["failed"], toy["pooled"]["clips"]) == (16, 3, 13)
     rows = list(csv.DictReader(scores.read_text().splitlines()))
     assert list(rows[0]) == ["id", "label", "model", "llr"]
-    assert [row["id"] for row in rows if not row["llr"]] == ["f3", "r5"]
+    assert [row["id"] for row in rows if not row["llr"]] == ["f3", "r5", "r6"]
     assert len(rows) == 16
     assert {row["id"]: row["llr"] for row in rows}["r4"] == "0.0"
     assert float(next(row["llr"] for row in rows if row["id"] == "f4")) == pytest.approx(2)
@@ -180,13 +191,23 @@ def test_a_detector_folder_is_named_by_its_weights(tmp_path):
     assert model["pooled"]["clips"] == 16
 
 
+def test_verdicts_are_those_that_the_page_gives():
+    clips = [clip(i) for i in range(4)] + [clip(i, "spoof", "a", "vits") for i in range(4, 8)]
+    llr = np.array([-2.0, -2, 0.1, 2, -2, 0.1, 2, 2])
+    band = Calibration(threshold=0.0, abstain=(-1.0, 1.0))
+    assert measure(clips, llr, band)["verdicts"] == {
+        "spoof": {"fake": 2, "inconclusive": 1, "real": 1},
+        "bonafide": {"fake": 1, "inconclusive": 1, "real": 2},
+    }
+
+
 def test_same_source_leaves_out_sources_of_one_label():
     clips = [clip(i, source="both#a") for i in range(6)]
     clips += [clip(i, "spoof", "both#a", "vits") for i in range(6, 12)]
     clips += [clip(i, source="real-only") for i in range(12, 18)]  # easy to tell by the channel
     clips += [clip(i, "spoof", "both#b", "vits") for i in range(18, 24)]
     llr = np.array([0.0, 1] * 6 + [-9.0] * 6 + [9.0] * 6)
-    figures = measure(clips, llr, 0.0)
+    figures = measure(clips, llr, Calibration())
     assert figures["same_source"]["clips"] == 12
     assert figures["same_source"]["eer"] == pytest.approx(0.5)
     assert figures["pooled"]["clips"] == 24
@@ -198,7 +219,7 @@ def test_a_family_meets_the_bona_fide_clips_of_its_sources_where_there_are_enoug
     clips += [clip(i, "spoof", "a", "vits", family="tts") for i in range(20, 25)]
     clips += [clip(i, "spoof", "b", "freevc", family="vc") for i in range(30, 35)]
     llr = np.array([0.0] * 10 + [-5.0] * 9 + [-1.0] * 5 + [-1.0] * 5)
-    families = measure(clips, llr, 0.0)["by_family"]
+    families = measure(clips, llr, Calibration())["by_family"]
     tts, vc = families["tts"], families["vc"]
     assert (tts["against"], tts["bonafide"], tts["spoof"], tts["clips"]) == (
         "same-source",
@@ -217,7 +238,7 @@ def test_few_clips_have_no_rate_and_few_speakers_no_interval():
     clips += [clip(i, "spoof", system="three", speaker=f"x{i % 2}") for i in range(30, 33)]
     clips += [clip(i, "spoof", system="five") for i in range(40, 45)]
     llr = np.array([-1.0] * 12 + [1.0] * 10)
-    systems = measure(clips, llr, 0.0)["by_system"]
+    systems = measure(clips, llr, Calibration())["by_system"]
     assert systems["two"]["spoof"] == 2
     assert systems["two"]["eer"] is systems["two"]["auc"] is systems["two"]["eer_ci"] is None
     assert (systems["three"]["eer"], systems["three"]["eer_ci"]) == (0, None)
@@ -228,8 +249,8 @@ def test_measuring_is_deterministic_in_the_seed():
     chance = np.random.default_rng(0)
     clips = [clip(i, ("bonafide", "spoof")[i % 2], system="vits") for i in range(60)]
     llr = chance.normal(size=60) + np.arange(60) % 2
-    assert measure(clips, llr, 0.0, seed=1) == measure(clips, llr, 0.0, seed=1)
-    assert measure(clips, llr, 0.0, seed=1) != measure(clips, llr, 0.0, seed=2)
+    assert measure(clips, llr, Calibration(), seed=1) == measure(clips, llr, Calibration(), seed=1)
+    assert measure(clips, llr, Calibration(), seed=1) != measure(clips, llr, Calibration(), seed=2)
 
 
 def test_cues_are_in_seconds_and_decibels():

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import sys
 
 import numpy as np
 import pytest
+import soundfile
 from corpora import tiny_corpus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from voice import voice
 
 from training.config import ConfigError
-from training.copies import make_copies
+from training.copies import SHORTEST_S, make_copies
+from training.data import originals
 from training.fakes import FAKERS
 from training.fakes.swap import swap
-from training.manifest import read_manifest
+from training.manifest import ManifestError, read_manifest
 
 
 def envelope(x: np.ndarray) -> np.ndarray:
@@ -41,6 +44,15 @@ def test_a_copy_says_the_same_in_other_samples(name):
     changed, whole = np.diff(copy - x), np.diff(x)
     assert np.sqrt(np.mean(changed**2)) > 0.2 * np.sqrt(np.mean(whole**2))
     assert np.array_equal(copy, FAKERS[name](x, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("name", sorted(FAKERS))
+def test_the_shortest_clip_that_is_copied_is_long_enough(name):
+    needs_package(name)
+    x = voice(SHORTEST_S)
+    for seed in range(5):
+        copy = FAKERS[name](x, np.random.default_rng(seed))
+        assert copy.shape == x.shape and np.isfinite(copy).all()
 
 
 @settings(max_examples=40)
@@ -82,6 +94,46 @@ def test_copies_of_a_manifest_keep_voice_and_source_and_are_made_once(tmp_path):
     before = {c.path: c.path.stat().st_mtime_ns for c in copies}
     again = read_manifest(make_copies(manifest, "train", ["griffin-lim"], tmp_path / "copies"))
     assert {c.path: c.path.stat().st_mtime_ns for c in again}.items() <= before.items()
+
+
+def recordings(folder, seconds):
+    """A manifest of bona fide clips by path: how long each is, made of voice."""
+    with (folder / "m.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["path", "label", "speaker", "split"])
+        for seed, (path, long) in enumerate(seconds.items()):
+            (folder / path).parent.mkdir(exist_ok=True)
+            soundfile.write(folder / path, voice(1.0, seed)[: round(long * 16_000)], 16_000)
+            rows.writerow([path, "real", path.split("/")[0], "train"])
+    return folder / "m.csv"
+
+
+def test_clips_of_one_file_name_have_copies_of_their_own(tmp_path):
+    manifest = recordings(tmp_path, {"anna/1.wav": 0.4, "ben/1.wav": 0.4})
+    clips = read_manifest(manifest)
+    copies = read_manifest(make_copies(manifest, "train", ["griffin-lim"], tmp_path / "copies"))
+    assert len({copy.path for copy in copies}) == 2
+    assert [copy.original for copy in copies] == ["anna/1.wav", "ben/1.wav"]
+    assert originals([*clips, *copies]) == {2: 0, 3: 1}
+
+
+def test_a_clip_that_changed_is_copied_anew(tmp_path):
+    manifest = recordings(tmp_path, {"anna/1.wav": 0.4})
+    (first,) = read_manifest(make_copies(manifest, "train", ["griffin-lim"], tmp_path / "copies"))
+    soundfile.write(tmp_path / "anna/1.wav", voice(0.7, 9), 16_000)
+    (second,) = read_manifest(make_copies(manifest, "train", ["griffin-lim"], tmp_path / "copies"))
+    assert soundfile.info(second.path).duration == pytest.approx(0.7)
+    other = make_copies(manifest, "train", ["griffin-lim"], tmp_path / "copies", seed=1)
+    assert len({first.path, second.path, read_manifest(other)[0].path}) == 3
+
+
+def test_a_clip_too_short_for_a_faker_has_no_copy(tmp_path):
+    manifest = recordings(tmp_path, {"anna/1.wav": 0.4, "ben/1.wav": 0.03})
+    copies = read_manifest(make_copies(manifest, "train", ["griffin-lim"], tmp_path / "copies"))
+    assert [copy.original for copy in copies] == ["anna/1.wav"]
+    manifest = recordings(tmp_path, {"ben/1.wav": 0.03})
+    with pytest.raises(ManifestError, match=r"no bona fide clips .* of 0\.1 s"):
+        make_copies(manifest, "train", ["griffin-lim"], tmp_path / "copies")
 
 
 def test_an_unknown_faker_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fusion")
     manifest = tiny_corpus(folder / "corpus", speakers=6)
     for seed in (1, 2):
-        member(seed).save(folder / f"m{seed}")
+        member(seed).save(folder / f"m{seed}", f'## Recipe\n\n{{\n "credit": "team {seed}",\n}}\n')
     members = f"{folder}/m1, {folder}/m2"
     (folder / "both.yaml").write_text(RECIPE.format(manifest=manifest, members=members))
     with pytest.MonkeyPatch.context() as patch:
@@ -65,7 +66,9 @@ def test_every_member_has_a_share_and_the_shares_add_up(place):
     assert set(shares) == {"m1", "m2"}
     assert sum(row["share"] for row in shares.values()) == pytest.approx(1)
     assert all(0 <= row["alone"] <= 1 and 0 <= row["eer_without"] <= 1 for row in shares.values())
-    assert "| m1 |" in (place / "runs/both/detector/card.md").read_text()
+    card = (place / "runs/both/detector/card.md").read_text()
+    assert "| m1 |" in card and "Fitted on the 12 clips of dev" in card
+    assert "Weights: its members started from team 1; team 2." in card
 
 
 def test_a_fusion_does_not_hear_the_gain(place):
@@ -85,6 +88,22 @@ def test_windows_of_different_lengths_are_refused(place, capsys):
     capsys.readouterr()
     assert main(["train", str(place / "uneven.yaml")]) == 2
     assert "16000, 32000 samples" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("voices", "code"), [("dev0", 2), (None, 0)])
+def test_dev_of_one_source_is_judged_by_speaker_or_refused(place, capsys, voices, code):
+    text = (place / "corpus/manifest.csv").read_text()
+    for n in range(6):
+        text = text.replace(f"dev{n},studio-dev{n}", f"{voices or f'dev{n}'},studio-dev")
+    one = place / "corpus/one.csv"
+    one.write_text(text)
+    capsys.readouterr()
+    out = str(place / f"runs/{voices}")
+    assert main(["train", str(place / "both.yaml"), "--manifest", str(one), "--out", out]) == code
+    said = capsys.readouterr().err
+    if code:
+        assert "both labels are needed in two sources or speakers" in said
+        assert not Path(out).exists()  # that is, before anything is scored
 
 
 def test_a_fusion_without_members_is_refused(place, capsys):

@@ -73,6 +73,16 @@ def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(material, tmp_pa
     assert all(torch.equal(last[k], now[k]) for k in last)
 
 
+def test_the_generators_of_gpus_go_on_too(material, tmp_path, monkeypatch):
+    state, given = torch.arange(16, dtype=torch.uint8), []
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: [state])
+    Trainer(SMALL, material, tmp_path / "run.pt").save()
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", given.extend)
+    Trainer(SMALL, material, tmp_path / "run.pt")
+    assert len(given) == 1 and torch.equal(given[0], state)
+
+
 def test_it_learns_an_obvious_fake(material, tmp_path):
     seen = []
     config = replace(SMALL, epochs=8, smoothing=0.0)
@@ -113,7 +123,7 @@ def test_columns_learn_which_seconds_are_synthetic(architecture, options, materi
 
 def test_it_stops_when_dev_no_longer_improves(material, tmp_path):
     seen = []
-    config = replace(SMALL, lr=0.0, epochs=9, patience=2)
+    config = replace(SMALL, lr=1e-12, epochs=9, patience=2)
     Trainer(config, material, tmp_path / "run.pt").run(lambda e, v: seen.append(e))
     assert len(seen) < 9
 

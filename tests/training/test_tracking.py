@@ -131,6 +131,20 @@ def test_a_runs_detector_is_found_in_every_form(tmp_path):
         pass
 
 
+def test_a_checkpoint_of_a_gpu_is_read_without_one(tmp_path, monkeypatch):
+    make_detector(tmp_path / "out" / "detector")
+    torch.save({"extra": {}}, tmp_path / "out" / "checkpoint.pt")
+    load, where = torch.load, []
+
+    def watched(*given, **named):
+        where.append(named.get("map_location"))
+        return load(*given, **named)
+
+    monkeypatch.setattr(torch, "load", watched)
+    with run_detector(str(tmp_path / "out")):
+        assert where == ["cpu"]
+
+
 def test_nested_parameters_become_flat():
     flat = flatten({"a": {"b": {"c": 1}, "d": [1, 2]}, "e": {}})
     assert flat == {"a.b.c": "1", "a.d": "[1, 2]", "e": "{}"}
