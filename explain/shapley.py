@@ -57,18 +57,18 @@ def shapley(outcomes: np.ndarray) -> np.ndarray:
     return values
 
 
-def first_and_last(game: Game, progress: Progress | None = None) -> Solution:
-    """The mean of what each player adds as the first and as the last one, in 2n + 2 coalitions.
+def alone(game: Game, progress: Progress | None = None) -> Solution:
+    """What each player wins by itself and an equal share of the rest, in n + 2 coalitions.
 
-    That is its Shapley value where no more than two players act on each other; what more do is
-    shared alike, so that values sum to v(all) - v(none). The coalitions of 1 and of n - 1 players
-    are those to which the Shapley kernel gives the most weight. Nothing is drawn: stderr is None.
+    The CIS value (Driessen and Funaki 1991, "Coincidence of and collinearity between game theoretic
+    solutions"): v(i) - v(none), and what all these leave of v(all) - v(none) shared alike, so that
+    values sum to it. It is the Shapley value where no players act on each other, and knows nothing
+    of how they do. Nothing is drawn: stderr is None.
     """
     n = game.players
-    one = torch.eye(n, dtype=torch.bool)
     ends = torch.tensor([[False] * n, [True] * n])
-    empty, full, *inner = game.play(torch.cat([ends, one, ~one]), progress)
-    gains = (np.array(inner[:n]) - empty + full - np.array(inner[n:])) / 2
+    empty, full, *single = game.play(torch.cat([ends, torch.eye(n, dtype=torch.bool)]), progress)
+    gains = np.array(single) - empty
     rest = full - empty - gains.sum()
     return Solution(gains + rest / n, None, float(full), float(empty))
 

@@ -13,12 +13,13 @@ from detectors.detector import Detector
 
 from .explanation import ExplainError, Explanation
 from .game import Progress
-from .shapley import first_and_last, solve
+from .shapley import alone, solve
 from .spectrum import default_budget, large, patches, spectrum
 
 BANDS = range(2, 33)
-ENDS = (
-    "Each value is the mean of what the band adds to the background alone and to all other bands."
+ALONE = (
+    "Each value is what the band adds to the background alone, and an equal share of what bands do "
+    "together."
 )
 
 
@@ -38,7 +39,7 @@ def attribute(
     bands: 2 to 32. budget: coalitions that may be played, each a forward; by default the 256 that
     make 8 bands exact, or 128 on a network of over a million weights. Values are exact where all
     2^bands fit, else they have standard errors, and still add up. On a network that takes seconds
-    for a few dozen the default is `shapley.first_and_last`. baseline and start_s: see
+    for a few dozen the default is `shapley.alone`. baseline and start_s: see
     `spectrum.spectrum`. Raises ExplainError.
     """
     if bands not in BANDS:
@@ -46,8 +47,8 @@ def attribute(
     game = patches(spectrum(detector, wave, baseline, start_s), 1, bands)
     notes = game.notes
     if budget is None and large(detector):
-        solution = first_and_last(game, progress)
-        notes += (ENDS,)
+        solution = alone(game, progress)
+        notes += (ALONE,)
     else:
         budget = default_budget(detector) if budget is None else budget
         solution = solve(game, budget, seed, progress)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from explain.game import Game, all_coalitions
-from explain.shapley import first_and_last, kernel_shap, shapley, solve
+from explain.shapley import alone, kernel_shap, shapley, solve
 
 games = st.integers(1, 6).flatmap(lambda n: arrays(np.float64, 2**n, elements=st.floats(-100, 100)))
 
@@ -130,28 +130,22 @@ def test_all_coalitions_are_played_where_they_fit():
     assert solution.values == pytest.approx(shapley(pairwise_game(5, 0)))
 
 
-# --- first and last ---
+# --- each player alone ---
 
 
 @settings(max_examples=30)
-@given(st.integers(3, 9), st.integers(0, 99))
-def test_first_and_last_is_exact_where_players_act_on_each_other_by_twos(n, seed):
-    rng = np.random.default_rng(seed)
-    present, worth = all_coalitions(n).numpy().astype(float), rng.normal(size=n)
-    both = np.triu(rng.normal(size=(n, n)), 1)
-    outcomes = 2 + present @ worth + ((present @ both) * present).sum(axis=1)
-    game = game_of(outcomes)
-    solution = first_and_last(game)
-    assert game.forwards == 2 * n + 2
-    assert solution.values == pytest.approx(worth + (both + both.T).sum(axis=1) / 2)
+@given(st.integers(2, 9), st.integers(0, 99))
+def test_players_alone_have_their_shapley_values_where_none_acts_on_another(n, seed):
+    worth = np.random.default_rng(seed).normal(size=n)
+    game = game_of(2 + all_coalitions(n).numpy().astype(float) @ worth)
+    solution = alone(game)
+    assert game.forwards == n + 2
+    assert solution.values == pytest.approx(worth)
 
 
-def test_first_and_last_adds_up_where_more_act_together():
+def test_what_players_do_together_is_shared_alike():
     outcomes = np.random.default_rng(3).normal(size=64)
-    solution = first_and_last(game_of(outcomes))
+    solution = alone(game_of(outcomes))
     assert solution.residual < 1e-9 and solution.stderr is None
-    gains = [
-        (outcomes[1 << i] - outcomes[0] + outcomes[63] - outcomes[63 - (1 << i)]) / 2
-        for i in range(6)
-    ]
-    assert np.ptp(solution.values - gains) == pytest.approx(0, abs=1e-9)  # the rest is shared alike
+    gains = [outcomes[1 << i] - outcomes[0] for i in range(6)]
+    assert np.ptp(solution.values - gains) == pytest.approx(0, abs=1e-9)
