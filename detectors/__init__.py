@@ -53,4 +53,7 @@ def load(name: str | Path) -> Detector:
             f"There is no detector '{name}'. Bundled ones are {', '.join(bundled())}; a registered "
             "one is written models:/NAME@champion, and a folder by its path."
         )
-    return Detector.open(folder)
+    detector = Detector.open(folder)
+    if folder.parent != BUNDLED:
+        detector.rehearse()
+    return detector

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from . import AudioError, Detector, DetectorError, bundled, bundled_config, load, read
+from . import AudioError, Detector, DetectorError, bundled, bundled_config, load, read, registry
 from .catalog import CATALOG
 from .hearing import Hearing
 from .importer import FAMILIES, import_checkpoint
-from .runtime import run
+from .runtime import public, run
 
 DOWNLOADS = Path("runs/downloads")
 
@@ -28,7 +30,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m detectors", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    score = commands.add_parser("score", help="is the voice in these files synthetic?")
+    # argparse would name the options first, and --models takes what follows it for a model
+    usage = "%(prog)s FILE [FILE ...] [--models MODEL [MODEL ...]] [--prior SHARE] [--json]"
+    score = commands.add_parser("score", usage=usage, help="is the voice in these files synthetic?")
     score.set_defaults(command=_score)
     score.add_argument("files", nargs="+", metavar="FILE")
     score.add_argument("--models", nargs="+", help="default: the bundled ones")
@@ -55,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("--fake-label", nargs="+", default=[], help="of a hub model's labels")
     importing.add_argument("--real-label", nargs="+", default=[], help="default: all the others")
     importing.add_argument("--manifest", type=Path, metavar="CSV", help="calibrate on its clips")
-    importing.add_argument("--split", default="dev", help="of the manifest (default: dev)")
+    importing.add_argument("--split", help="of the manifest (default: dev)")
     importing.add_argument("--out", type=Path, help="write the folder, do not register")
     return parser
 
@@ -63,11 +67,12 @@ def _parser() -> argparse.ArgumentParser:
 def _score(options: argparse.Namespace) -> int:
     detectors = {name: load(name) for name in options.models or bundled()}
     order = sorted(detectors, key=lambda name: detectors[name].config.rank)
-    answers = []
+    code = 2
     for file in options.files:
-        answers.append(_answer(file, {name: detectors[name] for name in order}, options.prior))
-        print(json.dumps(answers[-1]) if options.json else _sentence(answers[-1]), flush=True)
-    return 2 if all(answer["error"] for answer in answers) else 0
+        answer = _answer(file, {name: detectors[name] for name in order}, options.prior)
+        print(json.dumps(answer) if options.json else _sentence(answer), flush=True)
+        code = code if answer["error"] else 0
+    return code
 
 
 def _answer(file: str, detectors: dict[str, Detector], prior: float) -> dict[str, Any]:
@@ -84,6 +89,8 @@ def _answer(file: str, detectors: dict[str, Detector], prior: float) -> dict[str
     for name, detector in detectors.items():
         started = time.perf_counter()
         score = hearing.score(detector)
+        if not math.isfinite(score.llr):
+            raise DetectorError(f"{name} gave no usable number for {file}.")
         models.append(
             {
                 "name": name,
@@ -104,9 +111,10 @@ def _sentence(answer: dict[str, Any]) -> str:
     if answer["error"]:
         return f"{answer['file']}: {answer['error']}"
     each = ", ".join(f"{m['name']} {m['p_fake']:.0%}" for m in answer["models"])
+    notes = "".join(f"; {note}" for note in answer["facts"]["notes"])
     return (
         f"{answer['file']}: {answer['verdict']}, P(fake) {answer['p_fake']:.0%}, "
-        f"LLR {answer['llr']:+.2f} ({each})"
+        f"LLR {answer['llr']:+.2f} ({each}){notes}"
     )
 
 
@@ -130,6 +138,11 @@ def _list(options: argparse.Namespace) -> int:
 def _import(options: argparse.Namespace) -> int:
     if (options.url is None) != (options.sha256 is None):
         raise DetectorError("--url and --sha256 go together: the checkpoint and what it must be.")
+    if options.url and options.architecture == "hub":
+        raise DetectorError("--as hub takes a folder or the name of a hub model, not --url.")
+    if options.split and not options.manifest:
+        raise DetectorError("--split is of the clips of --manifest, which is missing.")
+    registry.check_name(options.name)
     checkpoint, said = options.checkpoint, "not calibrated"
     if options.url:
         from .download import download  # httpx takes a while to import
@@ -144,20 +157,19 @@ def _import(options: argparse.Namespace) -> int:
         raise DetectorError("--fake-label and --real-label are of --as hub alone.")
     else:
         detector = import_checkpoint(checkpoint, options.architecture, options.name)
+    detector.rehearse()
     if options.manifest:
-        detector = _calibrated(detector, options.manifest, options.split)
-        said = f"calibrated on {options.split} of {options.manifest.name}"
-    card = f"# {options.name}\n\nImported from {options.url or checkpoint.name}; {said}.\n"
+        split = options.split or "dev"
+        detector = _calibrated(detector, options.manifest, split)
+        said = f"calibrated on {split} of {options.manifest.name}"
+    origin = public(options.url) if options.url else checkpoint
+    card = f"# {options.name}\n\nImported from {origin}; {said}.\n"
     if options.out:
         detector.save(options.out, card)
         print(options.out)
         return 0
-    import tempfile
-
-    from . import registry
-
     with tempfile.TemporaryDirectory(prefix="hearsay-") as scratch:
-        folder = Path(scratch) / options.name
+        folder = Path(scratch, "detector")
         detector.save(folder, card)
         print(f"{options.name} version {registry.register(folder, options.name)}")
     return 0
@@ -190,9 +202,12 @@ def _sha256(text: str) -> str:
 
 
 def _prior(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 < value < 1:
-        raise argparse.ArgumentTypeError("the prior lies between 0 and 1")
+        raise argparse.ArgumentTypeError("the prior is a number between 0 and 1")
     return value
 
 

@@ -187,14 +187,19 @@ def speech_seconds(samples: np.ndarray) -> float:
     """Seconds of speech in (n,) samples at 16 kHz.
 
     More than ten minutes are sampled: what is heard in 20 evenly spaced stretches of 30 s is scaled
-    to the whole.
+    to the whole. Where they hold none, all is searched, and the first stretch with speech counts.
     """
-    stretches = [samples]
-    if len(samples) > 600 * RATE:
-        starts = np.linspace(0, len(samples) - 30 * RATE, 20).astype(int)
-        stretches = [samples[start : start + 30 * RATE] for start in starts]
-    heard = sum(end - start for stretch in stretches for start, end in speech_spans(stretch))
-    return heard * len(samples) / sum(map(len, stretches))
+    n, size = len(samples), 30 * RATE
+    if n <= 600 * RATE:
+        return _speech(samples)
+    heard = sum(_speech(samples[i : i + size]) for i in np.linspace(0, n - size, 20).astype(int))
+    if heard:
+        return heard * n / (20 * size)
+    return next(filter(None, (_speech(samples[i : i + size]) for i in range(0, n, size))), 0.0)
+
+
+def _speech(samples: np.ndarray) -> float:
+    return sum(end - start for start, end in speech_spans(samples))
 
 
 def _mono_16k(track: Track, limit: float) -> tuple[np.ndarray, float, float]:

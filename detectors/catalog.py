@@ -24,6 +24,7 @@ from .models.transformer import ConvTransformer
 from .models.tssdnet import IncTSSDNet, ResTSSDNet
 from .models.tssdnet2d import ResTSSDNet2D
 from .models.vgg16 import VGG16
+from .runtime import reason
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,7 @@ CATALOG: dict[str, Entry] = {
 
 
 def build(architecture: str, options: dict[str, Any]) -> nn.Module:
-    """Fresh network of a catalogued architecture; KeyError-free: a bad name or option is a
-    ValueError that says what is there."""
+    """Fresh network of a catalogued architecture; ValueError for a bad name or option."""
     return _make(
         CATALOG[_known(architecture, CATALOG, "architecture")].build, options, architecture
     )
@@ -81,5 +81,7 @@ def _known(name: str, table: dict[str, Any], what: str) -> str:
 def _make(kind: Callable[..., nn.Module], options: dict[str, Any], name: str) -> nn.Module:
     try:
         return kind(**options)
-    except TypeError as error:
-        raise ValueError(f"'{name}' does not take these options: {error}.") from error
+    except ValueError:
+        raise
+    except Exception as error:  # options come out of files, and a network raises what it likes
+        raise ValueError(f"'{name}' does not take these options: {reason(error)}.") from error

@@ -1,10 +1,11 @@
 """Opening hostile sound: a path, bytes or (rate, array) in, blocks of samples out.
 
-WAV, FLAC, Ogg (Vorbis, Opus) and MP3 are decoded by libsndfile, everything else (M4A, MP4, AAC,
-WebM, AMR, AIFF, ...) by FFmpeg's libraries. Recordings come from strangers, so libsndfile sees only
-headers whose encoding is on a list (its ADPCM decoders overflow while a file is being opened,
-CVE-2026-37555), and FFmpeg gets only the demuxers and decoders named below and no address that a
-file refers to. Nothing is decoded before it is asked for, and little at a time.
+WAV is decoded by libsndfile, everything else (FLAC, MP3, Ogg, Opus, M4A, AAC, WebM, AMR, ...) by
+FFmpeg's libraries, which read to the end of a file where libsndfile stops at the length that its
+header claims. Recordings come from strangers, so libsndfile sees only headers whose encoding is on
+a list (its ADPCM decoders overflow while a file is being opened, CVE-2026-37555), and FFmpeg gets
+only the demuxers and decoders named below and no address that a file refers to. Nothing is decoded
+before it is asked for, and little at a time.
 """
 
 from __future__ import annotations
@@ -35,9 +36,6 @@ SUBTYPES = {
     "DOUBLE": "pcm_f64",
     "ULAW": "pcm_mulaw",
     "ALAW": "pcm_alaw",
-    "VORBIS": "vorbis",
-    "OPUS": "opus",
-    "MPEG_LAYER_III": "mp3",
 }
 WAV_TAGS = (1, 3, 6, 7)  # the same in a WAV header: PCM, float, A-law, mu-law
 # What FFmpeg may open and decode, by its names.
@@ -83,7 +81,8 @@ def open_track(source: str | Path | bytes | tuple[int, np.ndarray], stack: ExitS
     file = stack.enter_context(io.BytesIO(source) if isinstance(source, bytes) else _file(source))
     if not file.read(1):
         raise AudioError("empty", "The file is empty.")
-    if _safe_for_sndfile(file):
+    endless = _endless_wav(file)
+    if not endless and _wav_tag(file) in WAV_TAGS:
         file.seek(0)
         try:
             sound = stack.enter_context(sf.SoundFile(file))
@@ -102,7 +101,10 @@ def open_track(source: str | Path | bytes | tuple[int, np.ndarray], stack: ExitS
             "The file could not be read as sound: it is damaged, or not WAV, FLAC, MP3, Ogg, Opus, "
             "M4A, MP4, AAC, WebM, AMR or another common format.",
         ) from error
-    return _ffmpeg_track(stack.enter_context(container))
+    track = _ffmpeg_track(stack.enter_context(container), file)
+    if endless:
+        track.notes.append("the header does not say how long it is: all that follows was read")
+    return track
 
 
 def _array_track(rate: int, array: np.ndarray) -> Track:
@@ -143,23 +145,12 @@ def _file(path: str | Path) -> BinaryIO:
     raise AudioError("unreadable", f"What stands at {path} is a folder or a device, no file.")
 
 
-def _safe_for_sndfile(file: BinaryIO) -> bool:
-    """Whether the header is of a kind that libsndfile is trusted with."""
+def _wav_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """The name, position and size of the first chunks of a WAV file; none of any other file."""
     file.seek(0)
     head = file.read(12)
-    if head[:4] in (b"fLaC", b"OggS"):
-        return True
-    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-        return _wav_tag(file) in WAV_TAGS
-    if head[:3] == b"ID3" and len(head) >= 10:  # a tag; its size has 7 bits a byte
-        size = sum((byte & 0x7F) << (21 - 7 * i) for i, byte in enumerate(head[6:10]))
-        file.seek(10 + size)
-        head = file.read(2)
-    return len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2  # MPEG audio, layer III
-
-
-def _wav_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """The name, position and size of the first chunks of a WAV file."""
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return
     start = 12
     for _ in range(32):
         file.seek(start)
@@ -189,28 +180,30 @@ def _wav_tag(file: BinaryIO) -> int:
     return 0
 
 
+def _endless_wav(file: BinaryIO) -> bool:
+    """Whether sound follows a WAV header that promises none: its recorder was cut off."""
+    data = next(((start, size) for name, start, size in _wav_chunks(file) if name == b"data"), None)
+    file.seek(4)
+    end = 8 + int.from_bytes(file.read(4), "little")
+    there = file.seek(0, io.SEEK_END)
+    # a recording that is truly empty may be followed by tags, which the file's own length counts
+    return data is not None and data[1] == 0 and data[0] < there != end
+
+
 def _sndfile_track(sound: sf.SoundFile, file: BinaryIO) -> Track:
-    codec = "flac" if sound.format == "FLAC" else SUBTYPES.get(sound.subtype)
+    codec = SUBTYPES.get(sound.subtype)
     if codec is None:
         raise _unknown_codec(sound.subtype)
-    container = "wav" if sound.format == "WAVEX" else sound.format.lower()
-    notes: list[str] = []
-    declared = None if sound.frames >= 2**62 else sound.frames / max(1, sound.samplerate)
-    if declared and container == "wav":
-        declared *= _wav_promise(file)
-    if container == "ogg" and not _ogg_ends(file):
-        notes.append("the Ogg stream has no end mark: it may have been cut off")
 
     def blocks() -> Iterator[np.ndarray]:
         try:
-            # Small reads: the one that meets the end of a truncated file is lost as a whole.
-            while len(block := sound.read(4096, dtype="float32", always_2d=True)):
+            while len(block := sound.read(BLOCK, dtype="float32", always_2d=True)):
                 yield block
         except sf.SoundFileError:
-            if declared is None:  # else the missing seconds tell
-                notes.append("damaged: decoding stopped early")
+            pass  # the missing seconds tell
 
-    return Track(container, codec, sound.samplerate, sound.channels, blocks(), declared, notes)
+    declared = sound.frames / max(1, sound.samplerate) * _wav_promise(file)
+    return Track("wav", codec, sound.samplerate, sound.channels, blocks(), declared)
 
 
 def _wav_promise(file: BinaryIO) -> float:
@@ -236,7 +229,23 @@ def _ogg_ends(file: BinaryIO) -> bool:
     return 0 <= page < len(tail) - 5 and bool(tail[page + 5] & 4)
 
 
-def _ffmpeg_track(container: av.container.InputContainer) -> Track:
+def _mp3_promise(file: BinaryIO, rate: int) -> float | None:
+    """Seconds that the first frame of an MP3 claims, padding included; None where it is silent."""
+    position = file.tell()
+    file.seek(0)
+    head = file.read(10)
+    # a tag comes first; its size has 7 bits a byte
+    size = sum((byte & 0x7F) << (21 - 7 * i) for i, byte in enumerate(head[6:10]))
+    file.seek(10 + size if head[:3] == b"ID3" else 0)
+    frame = file.read(64)
+    file.seek(position)
+    at = max(frame.find(b"Xing"), frame.find(b"Info"))
+    if at < 0 or not frame[at + 7] & 1:
+        return None
+    return int.from_bytes(frame[at + 8 : at + 12]) * (1152 if rate >= 32_000 else 576) / rate
+
+
+def _ffmpeg_track(container: av.container.InputContainer, file: BinaryIO) -> Track:
     if not container.streams.audio:
         raise AudioError("no-audio", "The file holds no sound: it has no audio track.")
     stream = container.streams.audio[0]
@@ -260,15 +269,20 @@ def _ffmpeg_track(container: av.container.InputContainer) -> Track:
             samples = _scaled(frame.to_ndarray())
             yield samples.T if frame.format.is_planar else samples.reshape(-1, channels)
 
-    # FFmpeg guesses a duration where a format states none; these two state it.
-    declared = None
-    if "mov" in container.format.name and stream.duration and stream.time_base:
+    # FFmpeg guesses a duration where a format states none; these state it.
+    name, declared = container.format.name, None
+    if ("mov" in name or name in ("flac", "mp3")) and stream.duration and stream.time_base:
         declared = float(stream.duration * stream.time_base)
-    elif "matroska" in container.format.name and container.duration and not container.streams.video:
+    elif "matroska" in name and container.duration and not container.streams.video:
         declared = container.duration / 1_000_000
+    if declared and name == "mp3":  # stated, or guessed from the bit rate?
+        promise = _mp3_promise(file, rate)
+        declared = None if promise is None else min(declared, promise)
+    if name == "ogg" and not _ogg_ends(file):
+        notes.append("the Ogg stream has no end mark: it may have been cut off")
     codec = decoder.codec.canonical_name
     return Track(
-        container=container.format.name.split(",")[:2][-1],  # mov,mp4,m4a,...; matroska,webm; aac
+        container=name.split(",")[:2][-1],  # mov,mp4,m4a,...; matroska,webm; aac
         codec=codec.removesuffix("le").removesuffix("be") if codec.startswith("pcm_") else codec,
         rate=rate,
         channels=channels,
@@ -281,7 +295,7 @@ def _ffmpeg_track(container: av.container.InputContainer) -> Track:
 def _ffmpeg_frames(
     container: av.container.InputContainer, stream: av.AudioStream, notes: list[str]
 ) -> Iterator[av.AudioFrame]:
-    """Decode what can be decoded; packets that cannot are counted in a note."""
+    """Decode what can be decoded; notes count the packets that cannot, and say if much is lost."""
     damaged = 0
     try:
         for packet in container.demux(stream):
@@ -290,7 +304,7 @@ def _ffmpeg_frames(
             except av.FFmpegError:
                 damaged += 1
     except (av.FFmpegError, IndexError):  # IndexError: a track that turned up midway (MPEG-TS)
-        damaged += 1  # the container itself ends here
+        notes.append("damaged: decoding stopped early")
     if damaged:
         notes.append(f"damaged: {damaged} packets could not be decoded and were left out")
 

@@ -6,14 +6,15 @@ import dataclasses
 import json
 import math
 import os
-import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -21,17 +22,22 @@ from torch import Tensor, nn
 from .audio import RATE, Waveform
 from .catalog import build, build_frontend
 from .frontends import level
+from .runtime import reason
 
 # Windows scored at once: memory stays flat at any length. A network with large maps says
 # itself how many it takes (windows_at_once).
 BATCH = 8
+READ = ("config.json", "weights.safetensors")  # all that is ever read of a detector folder
+FILES = (*READ, "card.md")
+SHORTEST_HOP_S = 0.01
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class DetectorError(ValueError):
     """A detector that cannot be opened, said in one sentence."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Calibration:
     """Pooled logit -> LLR (scale, offset), and what dev says about LLRs.
 
@@ -56,7 +62,7 @@ class Calibration:
         return "fake" if evidence > self.threshold else "real"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Config:
     """Everything but the weights; `config.json` holds it, and unknown keys are refused.
 
@@ -74,18 +80,20 @@ class Config:
     level_normalise: bool = True
     pooling: str = "mean"
     calibration: Calibration = Calibration()
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling is one of {', '.join(POOLINGS)}, not '{self.pooling}'.")
-        if self.window < RATE // 2 or self.hop_s <= 0:
-            raise ValueError("window is at least half a second and hop_s is above zero.")
+        if self.window < RATE // 2 or self.hop_s < SHORTEST_HOP_S:
+            raise ValueError(
+                f"window is at least half a second and hop_s at least {SHORTEST_HOP_S} seconds."
+            )
 
     def eer(self, split: str) -> float | None:
         """Equal error rate measured on "dev" or "test", 0..1, None where none was."""
-        figures = self.figures.get(split, {})
-        return float(figures["eer"]) if "eer" in figures else None
+        eer = self.figures.get(split, {}).get("eer")
+        return None if eer is None else float(eer)
 
     @property
     def rank(self) -> tuple[float, float, str]:
@@ -95,25 +103,24 @@ class Config:
         is steadier than one point of it.
         """
         dev = self.figures.get("dev", {})
-        return (float(dev.get("cllr", math.inf)), float(dev.get("eer", math.inf)), self.name)
+        cllr, eer = (math.inf if dev.get(k) is None else float(dev[k]) for k in ("cllr", "eer"))
+        return (cllr, eer, self.name)
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2)
 
     @staticmethod
     def from_json(text: str) -> Config:
-        """Read `to_json`'s text; ValueError names an unknown or missing key."""
+        """Read `to_json`'s text; DetectorError names a key that is missing, unknown or wrong."""
         try:
-            raw = json.loads(text)
-            calibration = dict(raw.pop("calibration", {}))
-            if "abstain" in calibration:
-                calibration["abstain"] = tuple(calibration["abstain"])
-            return Config(**raw, calibration=Calibration(**calibration))
-        except (TypeError, AttributeError) as error:
-            raise ValueError(f"This is no detector config: {error}.") from error
+            return TypeAdapter(Config).validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = "".join(f"{part}: " for part in first["loc"])
+            raise DetectorError(f"This is no detector config: {key}{first['msg']}.") from error
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Window:
     """LLR of one window, at its place in the clip (seconds)."""
 
@@ -122,7 +129,7 @@ class Window:
     llr: float
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Score:
     """Verdict of one detector on one clip. llr: natural log, positive = evidence for spoof."""
 
@@ -131,10 +138,15 @@ class Score:
     notes: tuple[str, ...] = ()
 
     def p_fake(self, prior: float = 0.5) -> float:
-        """P(spoof) when a share `prior` (0..1, exclusive) of such clips is spoof."""
+        """P(spoof) when a share `prior` (0..1, exclusive) of such clips is spoof.
+
+        Raises ValueError for another prior, DetectorError where the LLR is no number.
+        """
         if not 0 < prior < 1:
             raise ValueError("The prior lies between 0 and 1, both excluded.")
-        return 1 / (1 + math.exp(-self.llr - math.log(prior / (1 - prior))))
+        if not math.isfinite(self.llr):
+            raise DetectorError("The detector gave no usable number for this recording.")
+        return float(np.exp(-np.logaddexp(0.0, -self.llr - math.log(prior / (1 - prior)))))
 
 
 POOLINGS = {
@@ -210,45 +222,75 @@ class Detector:
     def _llr(self, logit: float) -> float:
         return float(self.config.calibration.scale * logit + self.config.calibration.offset)
 
+    def rehearse(self) -> None:
+        """DetectorError unless front-end and network fit, that is, a window of hiss gets a logit.
+
+        Opening does without, since it takes up to half a second.
+        """
+        hiss = np.random.default_rng(0).normal(0, 0.05, self.config.window).astype(np.float32)
+        try:
+            (logit,) = self.window_logits(hiss, [0])
+        except Exception as error:  # anything, of whatever operation the picture does not fit
+            raise DetectorError(
+                f"{self.config.name} cannot score a window, so its front-end does not fit its "
+                f"network: {reason(error)}."
+            ) from error
+        if not math.isfinite(logit):
+            raise DetectorError(f"{self.config.name} scores a window of hiss with {logit}.")
+
     def save(self, folder: str | Path, card: str = "") -> None:
-        """Write config.json, weights.safetensors and card.md; the folder appears whole or not."""
-        folder = Path(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        weights = {k: v.contiguous() for k, v in self.net.state_dict().items()}
-        save_file(weights, scratch / "weights.safetensors")
-        (scratch / "weights.safetensors").chmod(0o644)  # safetensors writes for the owner alone
-        (scratch / "config.json").write_text(self.config.to_json() + "\n")
-        (scratch / "card.md").write_text(card)
-        scratch.chmod(0o755)
-        if folder.exists():
-            retired = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-            os.rename(folder, retired / "old")
-            os.rename(scratch, folder)
-            shutil.rmtree(retired)
-        else:
-            os.rename(scratch, folder)
+        """Write config.json, weights.safetensors and card.md; the folder appears whole or not.
+
+        A detector that is there already is replaced. Raises DetectorError for a folder that holds
+        anything else, and where nothing can be written.
+        """
+        folder = Path(os.path.realpath(folder))  # a link stays a link, and "." gets its name
+        try:
+            if folder.exists() and {*os.listdir(folder)} - {*FILES}:
+                raise DetectorError(
+                    f"{folder} holds other things than a detector, so it was left alone."
+                )
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".detector-", dir=folder.parent) as scratch:
+                new = Path(scratch, "new")
+                new.mkdir()
+                weights = {k: v.contiguous() for k, v in self.net.state_dict().items()}
+                save_file(weights, new / "weights.safetensors")
+                (new / "weights.safetensors").chmod(0o644)  # safetensors: for the owner alone
+                (new / "config.json").write_text(self.config.to_json() + "\n")
+                # a file name in the card may be of no encoding
+                (new / "card.md").write_text(card, encoding="utf-8", errors="backslashreplace")
+                if folder.exists():
+                    os.rename(folder, Path(scratch, "old"))
+                os.rename(new, folder)
+        except (OSError, SafetensorError) as error:
+            raise DetectorError(
+                f"No detector can be written to {folder}: {reason(error)}."
+            ) from error
 
     @staticmethod
     def open(folder: str | Path) -> Detector:
         """Open a detector folder: reads JSON and safetensors, and executes nothing from it.
 
-        Raises DetectorError when a file is missing or the weights do not fit the architecture.
+        Raises DetectorError when a file is missing or wrong, or the weights do not fit the network.
         """
         folder = Path(folder)
+        check_files(folder)
         try:
-            config = Config.from_json((folder / "config.json").read_text())
+            detector = Detector(Config.from_json((folder / "config.json").read_text()))
             weights = load_file(folder / "weights.safetensors")
-            net = build(config.architecture, config.options)
-            check_weights(net, weights)
-        except FileNotFoundError as error:
-            raise DetectorError(
-                f"{folder} holds no detector: {error.filename} is missing."
-            ) from error
-        except (ValueError, SafetensorError) as error:
+            check_weights(detector.net, weights)
+        except (ValueError, OSError, SafetensorError) as error:
             raise DetectorError(f"{folder} holds no usable detector: {error}") from error
-        net.load_state_dict(weights)
-        return Detector(config, net)
+        detector.net.load_state_dict(weights)
+        return detector
+
+
+def check_files(folder: Path) -> None:
+    """DetectorError that names the first file that a detector folder lacks."""
+    missing = [name for name in READ if not (folder / name).is_file()]
+    if missing:
+        raise DetectorError(f"{folder} holds no detector: {missing[0]} is missing.")
 
 
 def window_starts(n: int, window: int, hop: int) -> list[int]:
@@ -268,16 +310,23 @@ def cut(samples: np.ndarray, start: int, window: int) -> np.ndarray:
 
 
 def check_weights(net: nn.Module, weights: dict[str, Tensor]) -> None:
-    """ValueError that names the missing, unexpected and misshapen weights, if there are any."""
+    """ValueError that names the weights that are missing, unexpected, misshapen or no numbers."""
     wanted = net.state_dict()
     missing = sorted(wanted.keys() - weights.keys())
     surplus = sorted(weights.keys() - wanted.keys())
-    misshapen = sorted(
-        k for k in wanted.keys() & weights.keys() if wanted[k].shape != weights[k].shape
-    )
-    faults = (("missing", missing), ("unexpected", surplus), ("misshapen", misshapen))
+    shared = sorted(wanted.keys() & weights.keys())
+    misshapen = [k for k in shared if wanted[k].shape != weights[k].shape]
+    unusable = [k for k in shared if not weights[k].float().isfinite().all()]
+    faults = {
+        "missing": missing,
+        "unexpected": surplus,
+        "misshapen": misshapen,
+        "NaN or infinite": unusable,
+    }
     said = [
-        f"{len(k)} {what} ({', '.join(k[:4])}{', ...' if k[4:] else ''})" for what, k in faults if k
+        f"{len(k)} {what} ({', '.join(k[:4])}{', ...' if k[4:] else ''})"
+        for what, k in faults.items()
+        if k
     ]
     if said:
         raise ValueError(f"The weights do not fit the architecture: {'; '.join(said)}.")

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from .detector import DetectorError
-from .runtime import digest
+from .runtime import digest, public
 
 LIMIT = 2 * 2**30  # bytes; the checkpoints of large speech backbones have about 1.3 GB
 
@@ -25,7 +25,8 @@ def download(url: str, sha256: str, folder: Path, limit: int = LIMIT) -> Path:
     for this machine's own addresses alone. Raises DetectorError when the transfer fails or exceeds
     `limit` bytes, and when the content is another one.
     """
-    name = re.sub(r"[^\w.-]", "", url.partition("?")[0].rpartition("/")[2])[-80:]
+    shown = public(url)
+    name = re.sub(r"[^\w.-]", "", shown.rpartition("/")[2])[-80:]
     target = folder / f"{sha256[:16]}-{name}"
     if target.is_file() and digest(target) == sha256:
         return target
@@ -37,18 +38,18 @@ def download(url: str, sha256: str, folder: Path, limit: int = LIMIT) -> Path:
             client.event_hooks = {"request": [check]}  # called for each redirect as well
             _fetch(client, url, part, limit)
     except httpx.InvalidURL as error:
-        raise DetectorError(f"{url} is no URL: {error}.") from error
+        raise DetectorError(f"{shown} is no URL: {error}.") from error
     except (httpx.HTTPError, OSError) as error:
         got = part.stat().st_size if part.is_file() else 0
         raise DetectorError(
-            f"The download of {url} ended after {got} bytes: {error}. The same command goes on "
+            f"The download of {shown} ended after {got} bytes: {error}. The same command goes on "
             "from there."
         ) from error
     found = digest(part)
     if found != sha256:
         part.unlink()  # or else the next try would go on with it
         raise DetectorError(
-            f"What {url} holds has the SHA-256 {found}, not {sha256}, so it was not kept."
+            f"What {shown} holds has the SHA-256 {found}, not {sha256}, so it was not kept."
         )
     os.replace(part, target)
     return target
@@ -64,7 +65,8 @@ def _fetch(client: httpx.Client, url: str, part: Path, limit: int) -> None:
             part.unlink()  # as long as the file or longer, and still not taken: begin anew
             return _fetch(client, url, part, limit)
         if answer.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
-            raise DetectorError(f"{url} cannot be had: the server answers {answer.status_code}.")
+            said = f"the server answers {answer.status_code}"
+            raise DetectorError(f"{public(url)} cannot be had: {said}.")
         goes_on = answer.headers.get("Content-Range", "").startswith(f"bytes {size}-")
         size = size if goes_on else 0
         with part.open("ab" if goes_on else "wb") as file:
@@ -72,14 +74,16 @@ def _fetch(client: httpx.Client, url: str, part: Path, limit: int) -> None:
                 size += len(block)
                 if size > limit:
                     part.unlink()
-                    raise DetectorError(f"{url} is not kept: it has more than {limit} bytes.")
+                    said = f"it has more than {limit} bytes"
+                    raise DetectorError(f"{public(url)} is not kept: {said}.")
                 file.write(block)
 
 
 def _stay_safe(first: httpx.URL, request: httpx.Request) -> None:
     """DetectorError unless the request, which `first` led to, is https or never leaves here."""
     if request.url.scheme != "https" and not (_is_here(first) and _is_here(request.url)):
-        raise DetectorError(f"{request.url} is not fetched: checkpoints come over https alone.")
+        shown = public(str(request.url))
+        raise DetectorError(f"{shown} is not fetched: checkpoints come over https alone.")
 
 
 def _is_here(url: httpx.URL) -> bool:

@@ -15,6 +15,7 @@ from .catalog import build
 from .detector import Config, Detector, DetectorError
 from .models.huggingface import describe, library
 from .models.ssl import SSL
+from .runtime import reason
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -35,7 +36,7 @@ def import_hub(
     """
     folder = fetch(source)
     options: dict[str, Any] = _described(folder, "classifier")
-    labels = [str(label) for label in options["classifier"]["id2label"].values()]
+    labels = {int(k): str(v) for k, v in options["classifier"]["id2label"].items()}
     options |= _mapping(source, labels, fake, real)
     try:
         net = build("hub", options)
@@ -105,20 +106,21 @@ def _download(source: str) -> Path:
         ) from error
     except (HfHubHTTPError, HTTPError, OSError) as error:
         raise DetectorError(
-            f"There is no folder '{source}', and no such hub model can be reached: "
-            f"{str(error).splitlines()[0]}"
+            f"There is no folder '{source}', and no such hub model can be reached: {reason(error)}."
         ) from error
 
 
 def _described(folder: Path, part: str) -> dict[str, Any]:
     """A folder's config (under the name `part`) and feature extractor (`features`) as JSON."""
+    from huggingface_hub.errors import StrictDataclassError
+
     local = {"local_files_only": True, "trust_remote_code": False}
     try:
         config = library().AutoConfig.from_pretrained(folder, **local)
         extractor = library().AutoFeatureExtractor.from_pretrained(folder, **local)
         described = {part: describe(config), "features": _features(extractor, config)}
         return json.loads(json.dumps(described))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, StrictDataclassError) as error:
         raise DetectorError(f"{folder} holds no speech model that can be read: {error}") from error
 
 
@@ -142,19 +144,21 @@ def _features(original: Any, config: Any) -> dict[str, Any]:
 
 
 def _mapping(
-    source: str, labels: Sequence[str], fake: Sequence[str], real: Sequence[str]
+    source: str, labels: dict[int, str], fake: Sequence[str], real: Sequence[str]
 ) -> dict[str, list[int]]:
-    """Indices of the labels called fake and of those called real."""
-    there = f"The labels of {source} are {', '.join(labels)}"
+    """Classes whose label is called fake and those whose label is called real."""
+    names = [labels[k] for k in sorted(labels)]
+    there = f"The labels of {source} are {', '.join(names)}"
     if not fake:
         raise DetectorError(f"{there}: say which of them mean fake, --fake-label LABEL.")
-    unknown = [label for label in (*fake, *real) if label not in labels]
+    unknown = [label for label in (*fake, *real) if label not in names]
     if unknown:
         raise DetectorError(f"{there}; '{unknown[0]}' is none of them.")
-    others = list(real) or [label for label in labels if label not in fake]
+    others = list(real) or [label for label in names if label not in fake]
     if not others or set(others) & set(fake):
         raise DetectorError(f"{there}: at least one must mean real, and none can mean both.")
-    return {"fake": [labels.index(n) for n in fake], "real": [labels.index(n) for n in others]}
+    sides = {"fake": fake, "real": others}
+    return {side: [k for k in sorted(labels) if labels[k] in said] for side, said in sides.items()}
 
 
 def _pretrained(folder: Path, kind: Any) -> PreTrainedModel:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from .catalog import build
 from .detector import Config, Detector, DetectorError, check_weights
+from .runtime import reason
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,9 @@ def _read(path: str | Path) -> dict[str, Tensor]:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise DetectorError(f"There is no checkpoint {path}.") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+    except Exception as error:  # what is no checkpoint fails anywhere in PyTorch's reader
         raise DetectorError(
-            f"{path} is no plain PyTorch state dict, so it was not read: "
-            f"{str(error).splitlines()[0]}"
+            f"{path} is no plain PyTorch state dict, so it was not read: {reason(error)}."
         ) from error
     if isinstance(weights, dict):
         weights = weights.get("model_state_dict", weights)

@@ -12,21 +12,23 @@ import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .audio import RATE
+from .detector import FILES, Config
 
 if TYPE_CHECKING:
     from mlflow.models import Model, ModelSignature
 
-FILES = ("config.json", "weights.safetensors", "card.md")  # a detector folder, nothing more
 INSIDE = "artifacts/detector"  # where a pyfunc model keeps the detector folder
 REQUIREMENTS = (
     "av",
     "numpy",
     "pandas",
+    "praat-parselmouth",
+    "pydantic",
     "safetensors",
     "silero-vad",
     "soundfile",
@@ -35,6 +37,7 @@ REQUIREMENTS = (
     "torchaudio",
     "torchvision",
 )
+HUGGING_FACE = ("ssl", "hub")  # architectures that need transformers as well
 
 
 def write(folder: Path, target: Path, model: Model) -> None:
@@ -46,6 +49,7 @@ def write(folder: Path, target: Path, model: Model) -> None:
     import pandas as pd
 
     package = Path(__file__).parent
+    config = Config.from_json((folder / "config.json").read_text())
     with tempfile.TemporaryDirectory(prefix="hearsay-") as scratch:
         detector, code = Path(scratch, "detector"), Path(scratch, package.name)
         detector.mkdir()
@@ -60,9 +64,22 @@ def write(folder: Path, target: Path, model: Model) -> None:
             code_paths=[str(code)],
             signature=_signature(),
             input_example=pd.DataFrame({"audio": [_example()]}),
-            pip_requirements=[f"{name}=={_release(name)}" for name in REQUIREMENTS],
+            pip_requirements=requirements(config),
             mlflow_model=model,
         )
+
+
+def requirements(config: Config) -> list[str]:
+    """What a server of such a detector needs beside MLflow, pinned to what is installed here."""
+    more = ("transformers",) if _architectures(vars(config)) & {*HUGGING_FACE} else ()
+    # a release without its build ("2.11.0+cpu"), which no package index has
+    return [f"{name}=={version(name).partition('+')[0]}" for name in (*REQUIREMENTS, *more)]
+
+
+def _architectures(spec: dict[str, Any]) -> set[str]:
+    """What a detector or a member of a fusion is built of."""
+    members = [_architectures(member) for member in spec["options"].get("members", ())]
+    return {spec["architecture"]}.union(*members)
 
 
 def _signature() -> ModelSignature:
@@ -76,11 +93,6 @@ def _signature() -> ModelSignature:
         outputs=Schema([*numbers, *words]),
         params=ParamSchema([ParamSpec("prior", "double", 0.5)]),
     )
-
-
-def _release(package: str) -> str:
-    """Installed version without its build ("2.11.0+cpu"), which no package index has."""
-    return version(package).partition("+")[0]
 
 
 def _example() -> str:

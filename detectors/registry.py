@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from . import pyfunc
-from .detector import Config, Detector, DetectorError
+from .detector import READ, Config, Detector, DetectorError, check_files
 from .runtime import digest
 from .store import RegistryError, alone, client, experiment, plain_errors, tracking_uri
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-READ = ("config.json", "weights.safetensors")  # all that is ever read back from the store
 PINS = tuple(f"sha256.{name}" for name in READ)  # tags of a version
 CHAMPION = "champion"
 SEEDED = "seeded_champion"  # tag of a registered model: the champion is still `seed`'s choice
@@ -56,6 +55,12 @@ class Version:
         return {tag: self.tags.get(tag, "") for tag in PINS}
 
 
+def check_name(name: str) -> None:
+    """RegistryError for a name that no detector can have, such as a path."""
+    if not re.fullmatch(r"[\w-]+", name):
+        raise RegistryError(f"'{name}' cannot name a detector: use letters, digits, - and _.")
+
+
 def register(
     folder: str | Path, name: str, *, run_id: str | None = None, tags: dict[str, str] | None = None
 ) -> int:
@@ -63,10 +68,10 @@ def register(
 
     run_id: the MLflow run that trained it. Raises DetectorError when the folder does not open.
     """
-    if not re.fullmatch(r"[\w-]+", name):
-        raise RegistryError(f"'{name}' cannot name a detector: use letters, digits, - and _.")
+    check_name(name)
     folder = Path(folder)
-    config = Detector.open(folder).config
+    detector = Detector.open(folder)
+    detector.rehearse()
     store = client()
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
@@ -91,7 +96,7 @@ def register(
             name,
             model.artifact_location,
             run_id,
-            tags={**_facts(config), **hashes(stored), **(tags or {})},
+            tags={**_facts(detector.config), **hashes(stored), **(tags or {})},
             description=card.read_text()[:5000] if card.is_file() else None,
             model_id=None if direct else model.model_id,
         ).version
@@ -103,9 +108,7 @@ def register(
 
 def hashes(folder: Path) -> dict[str, str]:
     """Tags that pin a detector folder: SHA-256 of each file that `load` reads."""
-    missing = [name for name in READ if not (folder / name).is_file()]
-    if missing:
-        raise DetectorError(f"{folder} holds no detector: {missing[0]} is missing.")
+    check_files(folder)
     return {f"sha256.{name}": digest(folder / name) for name in READ}
 
 
@@ -233,11 +236,12 @@ def _fetch(version: Version, names: Iterable[str], target: Path) -> Path:
 def _compare(candidate: Version, champion: Version) -> None:
     """PromotionError when the candidate is worse on dev than the champion's interval allows."""
     new, old = _dev_figures(candidate), _dev_figures(champion)
-    if "eer" not in old:
+    if old.get("eer") is None:
         return  # nothing to compare with
-    limit = float(old["eer_ci"][1] if "eer_ci" in old else old["eer"])
+    interval = old.get("eer_ci")  # None where too few speakers were measured
+    limit = float(interval[1] if interval else old["eer"])
     there = f"the champion, version {champion.version}, reaches {float(old['eer']):.1%}"
-    if "eer" not in new:
+    if new.get("eer") is None:
         reason = f"states no dev EER, while {there}"
     elif float(new["eer"]) > limit:
         reason = f"has a dev EER of {float(new['eer']):.1%}: {there} (at most {limit:.1%})"
@@ -256,9 +260,9 @@ def _facts(config: Config) -> dict[str, str]:
     """Tags that let people choose a version in MLflow's own pages."""
     facts = {"architecture": config.architecture, "frontend": config.frontend}
     for split, figures in config.figures.items():
-        if isinstance(figures, dict) and "eer" in figures:
-            interval = ", ".join(f"{bound:.4f}" for bound in figures.get("eer_ci", ()))
-            facts[f"{split}.eer"] = f"{figures['eer']:.4f} [{interval}]"
+        if figures.get("eer") is not None:
+            interval = ", ".join(f"{bound:.4f}" for bound in figures.get("eer_ci") or ())
+            facts[f"{split}.eer"] = f"{figures['eer']:.4f} [{interval or '-'}]"
     return facts
 
 

@@ -1,11 +1,13 @@
-"""What the entry points share: threads, the allocator, a command line's frame, files as a whole."""
+"""What modules share: threads, a command line's frame, files as a whole, errors in plain words."""
 
 from __future__ import annotations
 
 import argparse
 import ctypes
 import hashlib
+import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,14 +46,36 @@ def run(
     Returns the command's exit code, 0 if it gives none; 2 and the error's sentence on stderr for
     input that cannot be used.
     """
-    parser.add_argument("--threads", type=int, help="default: every core")
+    parser.add_argument(
+        "--threads", type=_count, help="before the command; default: every core", metavar="N"
+    )
     options = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may be of no encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     prepare(options.threads)
     try:
         return options.command(options) or 0
     except bad_input as error:
         print(error, file=sys.stderr)
         return 2
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, in one line; its type as well where that is a word or nothing."""
+    said = str(error).strip().partition("\n")[0].rstrip(".")
+    return said if " " in said else f"{type(error).__name__} {said}".strip()
+
+
+def public(text: str) -> str:
+    """Text with its URLs bare: no users and passwords, and no queries, which may be secret too."""
+    nobody = re.sub(r"//[^/\s]*@", "//", text)
+    return re.sub(r"(://[^\s?#]*)[?#]\S*", r"\1", nobody)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError("give a whole number above zero")
+    return int(text)
 
 
 def peak_mb() -> float:

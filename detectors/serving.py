@@ -10,7 +10,6 @@ The answer has p_fake, llr, verdict and error for each row, in the same order.
 """
 
 import base64
-import binascii
 from typing import Any
 
 import numpy as np
@@ -42,26 +41,22 @@ class ServedDetector(PythonModel):
     def _answer(self, audio: str | bytes | list[float], prior: float) -> dict[str, Any]:
         try:
             score = self.detector.score(_decode(audio))
-        except AudioError as error:
+            p_fake = score.p_fake(prior)
+        except ValueError as error:  # of the recording, of the prior or of the detector
             return {"p_fake": None, "llr": None, "verdict": None, "error": str(error)}
         verdict = self.detector.config.calibration.verdict(score.llr, prior)
-        return {
-            "p_fake": score.p_fake(prior),
-            "llr": score.llr,
-            "verdict": verdict,
-            "error": None,
-        }
+        return {"p_fake": p_fake, "llr": score.llr, "verdict": verdict, "error": None}
 
 
 def _decode(audio: str | bytes | list[float]) -> Waveform:
-    if isinstance(audio, str):
-        try:
-            return read(base64.b64decode(audio, validate=True))
-        except binascii.Error:
-            raise AudioError("unreadable", "The audio is not written in base64.") from None
-    if isinstance(audio, bytes):
-        return read(audio)
-    return read((RATE, np.asarray(audio, dtype=np.float32)))
+    try:
+        if isinstance(audio, str):
+            audio = base64.b64decode(audio, validate=True)
+        source = audio if isinstance(audio, bytes) else (RATE, np.asarray(audio, dtype=np.float32))
+    except (ValueError, TypeError):
+        said = "The audio is neither a file written in base64 nor a list of numbers."
+        raise AudioError("unreadable", said) from None
+    return read(source)
 
 
 set_model(ServedDetector())

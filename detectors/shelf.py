@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from .detector import Detector, DetectorError
-from .registry import RegistryError, Version, champions, hashes, open_version
+from .detector import Detector
+from .registry import Version, champions, hashes, open_version
+from .runtime import reason
 
 Entry = tuple[Version, Detector]
 
@@ -18,8 +19,9 @@ class Shelf:
 
     It starts with the bundled detectors (version 0, alias "bundled"), so that there is something
     to serve before MLflow is even imported. From the first `refresh` on it holds the registry's
-    champions: new names appear, names without a champion go. What fails to load, and a registry
-    out of reach, leave the old detectors in service, and `notices` says so.
+    champions: new names appear, names without a champion go, but for bundled ones that the registry
+    has never had a champion of. These, what fails to load, and a registry out of reach leave the
+    old detectors in service, and `notices` says so.
     """
 
     def __init__(self, bundled: Iterable[Path] = (), retry_s: float = 60.0) -> None:
@@ -54,11 +56,19 @@ class Shelf:
             notices = []
             try:
                 wanted = champions()
-            except RegistryError as error:
-                notices.append(f"{error} The detectors that were loaded before stay in use.")
+            except Exception as error:  # whatever it is, the watcher must see the next promotion
+                notices.append(
+                    f"{reason(error)}. The detectors that were loaded before stay in use."
+                )
             else:
+                bundled = {name: entry for name, entry in served.items() if not entry[0].version}
                 entries = [self._entry(v, served.get(v.name), notices) for v in wanted]
-                served = {entry[0].name: entry for entry in entries if entry is not None}
+                served = bundled | {entry[0].name: entry for entry in entries if entry is not None}
+                if left := sorted(bundled.keys() - {version.name for version in wanted}):
+                    notices.append(
+                        f"The registry has no champion of {', '.join(left)}: what is bundled stays "
+                        "in use."
+                    )
             with self._snapshot:
                 self._served, self._notices = served, tuple(notices)
 
@@ -86,15 +96,15 @@ class Shelf:
         if old is not None and old[0].pins == wanted.pins:
             old[1].version = str(wanted.version)
             return wanted, old[1]  # the same files under a new number or alias
-        failed_at, reason = self._failed.get(wanted.uri, (-self.retry_s, ""))
+        failed_at, said = self._failed.get(wanted.uri, (-self.retry_s, ""))
         if time.monotonic() - failed_at >= self.retry_s:
             try:
                 return wanted, open_version(wanted)
-            except DetectorError as error:
-                reason = str(error)
-                self._failed[wanted.uri] = (time.monotonic(), reason)
+            except Exception as error:  # of files, of a full disk: the others are still served
+                said = reason(error)
+                self._failed[wanted.uri] = (time.monotonic(), said)
         stay = f", so {_said(old[0])} stays in use" if old is not None else ""
-        notices.append(f"{wanted.name}: {_said(wanted)} could not be loaded{stay}. {reason}")
+        notices.append(f"{wanted.name}: {_said(wanted)} could not be loaded{stay}. {said}.")
         return old
 
 

@@ -8,7 +8,6 @@ telemetry is off. Nothing here touches MLflow's process-wide state (active run, 
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from .detector import DetectorError
+from .runtime import public, reason
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -87,17 +87,17 @@ def experiment(name: str) -> str:
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Turn what MLflow, its database and its files may raise into a RegistryError."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         yield
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
-        uri, reason = tracking_uri(), str(error).strip().splitlines()[0].rstrip(".")
+    except DetectorError:
+        raise
+    except Exception as error:  # every kind of store has a driver with errors of its own
+        uri, said = tracking_uri(), reason(error)
         if uri.startswith("http") and isinstance(error.__context__, OSError):
-            reason = "the server does not answer"  # instead of urllib3's paragraph
-        sentence = f"The MLflow store at {uri} failed: {reason}."
-        raise RegistryError(re.sub(r"//[^/@\s]*@", "//", sentence)) from error  # no passwords
+            said = "the server does not answer"  # instead of urllib3's paragraph
+        if isinstance(error, ImportError):
+            said = f"it needs the package {error.name}, which is not installed"
+        raise RegistryError(public(f"The MLflow store at {uri} failed: {said}.")) from error
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+MEMBER = ("name", "architecture", "options", "frontend", "frontend_options")
+
 
 class Fusion(nn.Module):
     """Levelled waveform to logit: (b, n) -> (b,), a weighted sum of the members' logits.
@@ -23,8 +25,8 @@ class Fusion(nn.Module):
         super().__init__()
         from ..catalog import build, build_frontend  # the catalogue lists this class too
 
-        if not members:
-            raise ValueError("A fusion has at least one member.")
+        if not members or any({*member} != {*MEMBER} for member in members):
+            raise ValueError(f"A fusion has members, each with {', '.join(MEMBER)}.")
         self.names = [member["name"] for member in members]
         self.nets = nn.ModuleList(build(m["architecture"], m["options"]) for m in members)
         # outside the state dict: front-ends have no weights of their own

@@ -152,3 +152,10 @@ def test_speech_in_a_very_long_recording_is_estimated_from_stretches(monkeypatch
     monkeypatch.setattr(audio, "speech_spans", half)
     assert audio.speech_seconds(np.zeros(1200 * 16_000, np.float32)) == pytest.approx(600)
     assert sum(heard) == 600 * 16_000
+
+
+def test_speech_between_the_stretches_of_a_very_long_recording_is_found():
+    silence = np.zeros(1200 * 16_000, np.float32)
+    assert audio.speech_seconds(silence) == 0
+    silence[45 * 16_000 : 47 * 16_000] = VOICE  # the first two stretches are 0 to 30 and 62 to 92 s
+    assert audio.speech_seconds(silence) == pytest.approx(2, abs=0.5)

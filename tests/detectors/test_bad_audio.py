@@ -14,7 +14,7 @@ import pytest
 import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sounds import NOISE, VOICE, every_format, sndfile
+from sounds import NOISE, VOICE, at, every_format, sndfile
 
 from detectors import decode
 from detectors.audio import AudioError, read
@@ -106,6 +106,43 @@ def test_a_wav_whose_recorder_did_not_know_its_length_is_whole(files):
     data[at_size : at_size + 4] = b"\xff\xff\xff\xff"
     wave = read(bytes(data))
     assert wave.facts.notes == () and wave.facts.seconds == 2
+
+
+def test_a_wav_whose_recorder_was_cut_off_is_read_with_a_note(files):
+    data = bytearray(files["wav"])
+    at_size = data.index(b"data") + 4
+    data[at_size : at_size + 4] = bytes(4)
+    for promise in (0, at_size - 4, 0xFFFFFFFF):
+        data[4:8] = struct.pack("<I", promise)
+        wave = read(bytes(data))
+        assert wave.facts.seconds == 2 and "does not say how long" in wave.facts.notes[0]
+    tags = b"LIST" + struct.pack("<I", 4) + b"INFO"
+    empty = data[:4] + struct.pack("<I", at_size + 8) + data[8 : at_size + 4] + tags
+    assert refusal(bytes(empty)).kind == "empty"
+
+
+@pytest.mark.parametrize("name", ["flac", "mp3", "ogg", "opus"])
+def test_a_recording_behind_another_in_one_file_is_heard_as_well(files, name):
+    wave = read(2 * files[name])
+    assert wave.facts.notes == () and wave.facts.seconds == pytest.approx(4, abs=0.1)
+    assert wave.facts.speech_seconds > 3
+
+
+def test_of_a_recording_behind_one_of_another_kind_there_is_a_note(files):
+    assert "damaged" in read(files["ogg"] + files["opus"]).facts.notes[0]
+    assert (
+        "changes its format" in read(files["mp3"] + sndfile("MP3", "MPEG_LAYER_III")).facts.notes[0]
+    )
+
+
+def test_an_mp3_that_does_not_state_its_length_is_read_to_its_end():
+    file = io.BytesIO()
+    x = at(44_100, np.concatenate([VOICE, 0 * VOICE, VOICE]))
+    kind = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "VARIABLE"}
+    sf.write(file, x, 44_100, compression_level=0.5, **kind)
+    data = file.getvalue()
+    wave = read(data[data.index(b"\xff\xfb", 4) :])  # the first frame alone says it
+    assert wave.facts.notes == () and wave.facts.seconds == pytest.approx(6, abs=0.1)
 
 
 def test_damaged_packets_are_left_out_and_noted(files):

@@ -9,7 +9,7 @@ import soundfile
 from stores import make_detector
 from voice import voice
 
-from detectors import bundled
+from detectors import Score, bundled
 from detectors.__main__ import main
 
 
@@ -65,6 +65,40 @@ def test_a_detector_folder_is_a_model(clip, tmp_path, capsys):
     make_detector(tmp_path / "mine", name="mine")
     said = run(capsys, "score", clip, "--json", "--models", tmp_path / "mine")[1]
     assert [m["name"] for m in json.loads(said)["models"]] == [str(tmp_path / "mine")]
+
+
+def test_a_damaged_file_is_said_to_be_one(clip, capsys):
+    whole = clip.read_bytes()
+    clip.write_bytes(whole[: len(whole) // 2])
+    code, said, _ = run(capsys, "score", clip, "--models", "cnn")
+    assert code == 0 and "; truncated: decoded" in said
+
+
+def test_a_name_of_no_encoding_does_not_end_the_run(clip, capsys):
+    code, said, _ = run(capsys, "score", "\udcff.wav", clip, "--models", "cnn")
+    assert code == 0 and "no file \\udcff.wav" in said and f"{clip}: " in said
+
+
+def test_a_model_that_gives_no_number_is_named(clip, capsys, monkeypatch):
+    nothing = Score(float("nan"), ())
+    monkeypatch.setattr("detectors.hearing.Hearing.score", lambda *_: nothing)
+    code, said, error = run(capsys, "score", clip, "--models", "cnn", "--json")
+    assert (code, said) == (2, "") and "cnn gave no usable number" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--threads", "-1", "list"], "--threads: give a whole number above zero"),
+        (["--threads", "two", "list"], "--threads: give a whole number above zero"),
+        (["score", "a.wav", "--prior", "abc"], "the prior is a number between 0 and 1"),
+        (["score", "--models", "cnn", "a.wav"], "score FILE [FILE ...] [--models MODEL"),
+    ],
+)
+def test_what_cannot_be_typed_so_is_said_plainly(arguments, said, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2 and said in capsys.readouterr().err
 
 
 def test_unknown_models_and_priors_are_refused(clip, capsys):

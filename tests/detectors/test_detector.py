@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from voice import voice
 
-from detectors import Config, Detector, DetectorError, load
+from detectors import Config, Detector, DetectorError, Score, load
 from detectors.audio import Facts, Waveform
 from detectors.catalog import CATALOG
 from detectors.detector import Calibration, cut, window_starts
@@ -188,6 +189,112 @@ def test_what_is_no_detector_is_refused_in_a_sentence(tmp_path):
     (tmp_path / "d" / "weights.safetensors").write_bytes(b"\x00" * 64)
     with pytest.raises(DetectorError, match="no usable detector"):
         load(tmp_path / "d")
+
+
+MEMBER = {
+    "name": "a", "architecture": "cnn", "options": {}, "frontend": "raw", "frontend_options": {}
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"frontend": "nope"}, "no front-end 'nope'"),
+        ({"frontend_options": {"mels": "many"}}, "'log-mel' does not take these options"),
+        ({"architecture": ["cnn"]}, "architecture: Input should be a valid string"),
+        ({"options": {"channels": []}}, "'cnn' does not take these options"),
+        ({"options": {"channels": [-1, 2]}}, "'cnn' does not take these options"),
+        ({"architecture": "fusion", "options": {"members": [{}]}}, "members, each with name"),
+        ({"architecture": "fusion", "options": {"members": [3]}}, "does not take these options"),
+        (
+            {"architecture": "fusion", "options": {"members": [{**MEMBER, "window": 9}]}},
+            "members, each with name",
+        ),
+        ({"hop_s": float("nan")}, "hop_s: Input should be a finite number"),
+        ({"hop_s": 1e-9}, "hop_s at least 0.01"),
+        ({"window": 64_600.5}, "window: Input should be a valid integer"),
+        ({"figures": []}, "figures: Input should be an object"),
+        ({"calibration": {"scale": "x"}}, "calibration: scale: Input should be a valid number"),
+        ({"calibration": {"offset": float("inf")}}, "calibration: offset"),
+        ({"pooling": "most"}, "pooling is one of mean, max, top3"),
+    ],
+)
+def test_a_wrong_config_is_a_sentence_that_names_the_fault(tmp_path, change, said):
+    fresh("cnn").save(tmp_path / "d")
+    config = json.loads((tmp_path / "d" / "config.json").read_text())
+    (tmp_path / "d" / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(DetectorError, match=said):
+        load(tmp_path / "d")
+
+
+def test_a_front_end_that_does_not_fit_is_refused_where_a_folder_comes_in(tmp_path):
+    fresh("cnn").save(tmp_path / "d")
+    config = json.loads((tmp_path / "d" / "config.json").read_text())
+    wrong = {**config, "frontend_options": {"mels": 40}}
+    (tmp_path / "d" / "config.json").write_text(json.dumps(wrong))
+    with pytest.raises(DetectorError, match="its front-end does not fit its network"):
+        load(tmp_path / "d")
+
+
+@pytest.mark.parametrize("name", ["config.json", "weights.safetensors"])
+def test_a_missing_file_is_named(tmp_path, name):
+    fresh("cnn").save(tmp_path / "d")
+    (tmp_path / "d" / name).unlink()
+    (tmp_path / "d" / name).mkdir()
+    with pytest.raises(DetectorError, match=f"{name} is missing"):
+        load(tmp_path / "d")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    fresh("cnn").save(tmp_path / "d")
+    weights = load_file(tmp_path / "d" / "weights.safetensors")
+    weights["out.weight"][0, 3] = value
+    save_file(weights, tmp_path / "d" / "weights.safetensors")
+    with pytest.raises(DetectorError, match=r"1 NaN or infinite \(out.weight\)"):
+        load(tmp_path / "d")
+
+
+def test_an_llr_that_is_no_number_has_no_probability():
+    for llr in (float("nan"), float("-inf")):
+        with pytest.raises(DetectorError, match="no usable number"):
+            Score(llr, ()).p_fake()
+
+
+def test_the_probability_holds_for_any_evidence_and_any_prior():
+    assert Score(-800.0, ()).p_fake() == 0 and Score(800.0, ()).p_fake() == 1
+    assert Score(0.0, ()).p_fake(1e-310) == pytest.approx(0)
+    assert Score(1.5, ()).p_fake(0.2) == pytest.approx(1 / (1 + 4 * np.exp(-1.5)))
+
+
+def taken(folder: Path) -> Path:
+    """Things of a user's at `folder` that must stay."""
+    folder.mkdir()
+    (folder / "a.jpg").write_text("mine")
+    (folder / "config.json").write_text("mine")
+    return folder
+
+
+def test_saving_replaces_nothing_but_a_detector(tmp_path, monkeypatch):
+    photos, file = taken(tmp_path / "photos"), tmp_path / "afile"
+    file.write_text("mine")
+    monkeypatch.chdir(photos)
+    for target in (photos, ".", file, file / "below", "/proc/nope/x"):
+        with pytest.raises(DetectorError, match=r"other things|can be written"):
+            fresh("cnn").save(target)
+    assert {p.name for p in tmp_path.iterdir()} == {"photos", "afile"}
+    assert {p.read_text() for p in [file, *photos.iterdir()]} == {"mine"}
+
+
+def test_a_detector_is_written_where_a_link_leads(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    fresh("cnn").save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert load(tmp_path / "link").config == load(tmp_path / "there").config
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(DetectorError, match="can be written"):
+        fresh("cnn").save(tmp_path / "loop")
+    assert {p.name for p in tmp_path.iterdir()} == {"link", "there", "loop"}
 
 
 def test_cut_repeats_only_what_is_short():

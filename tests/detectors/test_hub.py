@@ -57,6 +57,23 @@ def test_several_labels_are_joined_as_probabilities_are(folder):
 
 
 @pytest.mark.parametrize(
+    ("labels", "fake", "real"),
+    [
+        ({"1": "fake", "0": "real"}, [1], [0]),
+        ({"2": "fake", "0": "fake", "1": "real"}, [0, 2], [1]),
+        ({"0": "fake", "1": "real", "2": "real"}, [0], [1, 2]),
+    ],
+)
+def test_a_class_is_what_the_config_numbers_it(labels, fake, real, tmp_path):
+    backbones.classifier(tmp_path, labels=LABELS[: len(labels)])
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["label2id"]
+    (tmp_path / "config.json").write_text(json.dumps(config | {"id2label": labels}))
+    detector = import_hub(str(tmp_path), "hub", ["fake"])
+    assert (detector.config.options["fake"], detector.config.options["real"]) == (fake, real)
+
+
+@pytest.mark.parametrize(
     ("fake", "real"),
     [([], []), (["deepfake"], []), (["tts"], ["human"]), (["tts"], ["tts"]), (LABELS, [])],
 )
@@ -94,6 +111,21 @@ def test_a_backbone_without_classifier_is_refused(tmp_path):
     backbones.backbone(tmp_path)
     with pytest.raises(DetectorError, match=r"weights are missing \(classifier"):
         import_hub(str(tmp_path), "hub", ["LABEL_1"])
+
+
+def test_a_size_that_is_no_number_is_refused(folder, tmp_path):
+    backbones.classifier(tmp_path, labels=LABELS)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"hidden_size": "abc"}))
+    with pytest.raises(DetectorError, match="holds no speech model that can be read"):
+        import_hub(str(tmp_path), "hub", ["tts"])
+
+
+def test_the_card_names_the_model_in_full(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(folder))
+    options = ["--name", "hub", "--out", tmp_path / "out", "--fake-label", "tts", "vc"]
+    assert run(capsys, "owner/model@refs/pr/3", *options)[0] == 0
+    assert "Imported from owner/model@refs/pr/3;" in (tmp_path / "out/card.md").read_text()
 
 
 def test_damaged_weights_are_refused(folder, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import os
+import random
 import threading
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ import detectors
 from detectors import DetectorError, download, registry
 from detectors.__main__ import main
 from detectors.catalog import build
+from detectors.importer import import_checkpoint
 
 FAMILY = "cnn-lite"
 
@@ -36,7 +38,7 @@ class Server:
     def answer(self, request: http.server.BaseHTTPRequestHandler) -> None:
         wanted = request.headers["Range"]
         self.asked.append(wanted)
-        if self.redirect or request.path != "/cnn.pth":
+        if self.redirect or request.path.partition("?")[0] != "/cnn.pth":
             request.send_response(302 if self.redirect else 404)
             request.send_header("Location", self.redirect or "")
             request.end_headers()
@@ -239,6 +241,70 @@ def test_a_wrong_file_is_refused_key_by_key(published, place, capsys):
     (place / "half.pth").write_bytes(published.read_bytes()[:50_000])
     assert "half.pth" in refused(capsys, place, "half.pth")
     assert "There is no checkpoint none.pth" in refused(capsys, place, "none.pth")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello world\n", b"\x80\x02.", b"PK\x03\x04", bytes(99)])
+def test_what_is_no_checkpoint_is_a_sentence(place, capsys, content):
+    (place / "a.pth").write_bytes(content)
+    assert "a.pth is no plain PyTorch state dict" in refused(capsys, place, "a.pth")
+
+
+def test_random_bytes_are_no_checkpoint(place):
+    for seed in range(40):
+        (place / "a.pth").write_bytes(random.Random(seed).randbytes(40))
+        with pytest.raises(DetectorError, match=r"a\.pth"):
+            import_checkpoint(place / "a.pth", FAMILY, "mine")
+
+
+@pytest.mark.parametrize("name", ["photos", "../photos", "{place}/photos", ""])
+def test_a_name_that_is_a_path_is_refused_before_anything_is_done(server, place, capsys, name):
+    (place / "photos").mkdir()
+    (place / "photos" / "a.jpg").write_text("mine")
+    wanted = ["--url", server.url, "--sha256", "0" * 64, "--name", name.format(place=place)]
+    if name == "photos":  # a good name, and the folder is nobody's business
+        wanted[3] = sha256(server.content)
+        assert command(capsys, *wanted)[:2] == (0, "photos version 1\n")
+    else:
+        assert "cannot name a detector" in refused(capsys, place, *wanted)
+        assert server.asked == []
+    assert (place / "photos" / "a.jpg").read_text() == "mine"
+
+
+def test_a_folder_of_other_things_is_left_alone(published, place, capsys):
+    (place / "photos").mkdir()
+    (place / "photos" / "a.jpg").write_text("mine")
+    code, _, said = command(capsys, published, "--out", "photos")
+    assert code == 2 and "holds other things than a detector" in said
+    assert (place / "photos" / "a.jpg").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--url", "https://a.org/b", "--sha256", "0" * 64, "--as", "hub"], "not --url"),
+        (["a.pth", "--split", "test"], "--split is of the clips of --manifest"),
+    ],
+)
+def test_options_that_can_have_no_effect_are_refused(place, capsys, arguments, said):
+    assert said in refused(capsys, place, *arguments)
+    assert not (place / "runs").exists()
+
+
+def test_what_a_url_holds_beside_the_place_is_never_shown(server, place, capsys):
+    secret = server.url.replace("//", "//me:pa@ss@").replace(".pth", ".pth?token=secret#secret")
+    arguments = ["--url", secret, "--sha256", sha256(server.content)]
+    server.cut = 100
+    code, _, said = command(capsys, *arguments)
+    assert code == 2 and server.url in said
+    for wrong in (secret.replace(".pth", ".zip"), secret.replace("http:", "ftp:")):
+        said += refused(capsys, place, "--url", wrong, "--sha256", "0" * 64)
+    server.redirect = "http://me:pa@example.org/a.pth?token=secret"
+    said += refused(capsys, place, *arguments)
+    server.redirect = None
+    assert command(capsys, *arguments)[:2] == (0, "mine version 1\n"), said
+    said += registry.client().get_model_version("mine", "1").description
+    assert server.url in said
+    assert not [word for word in ("secret", "token", "pa@", "ss@", "me:") if word in said]
 
 
 class Bomb:

@@ -15,8 +15,9 @@ import torch
 from stores import free_port, make_detector, use_store
 from voice import voice
 
-from detectors import DetectorError, load, registry
+from detectors import Config, Detector, DetectorError, load, registry
 from detectors.registry import PromotionError, RegistryError
+from detectors.store import plain_errors
 
 
 @pytest.fixture
@@ -235,6 +236,52 @@ def test_a_server_out_of_reach_is_a_sentence_without_its_password(monkeypatch):
     with pytest.raises(RegistryError, match="does not answer") as error:
         load("models:/cnn@champion")
     assert "127.0.0.1" in str(error.value) and "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("postgresql://me:secret@localhost/db?password=secret", "it needs the package psycopg"),
+        ("nonsense://me:secret@there", "failed: "),
+    ],
+)
+def test_a_store_that_cannot_be_spoken_to_is_a_sentence(monkeypatch, uri, said):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(RegistryError, match=said) as error:
+        registry.versions()
+    assert "secret" not in str(error.value)
+
+
+def test_an_error_without_a_word_is_named(store):
+    with pytest.raises(RegistryError, match="failed: TimeoutError"), plain_errors():
+        raise TimeoutError
+
+
+def test_figures_of_too_few_speakers_have_no_interval(store, tmp_path):
+    figures = ({"eer": 0.2, "eer_ci": None}, {"eer": 0.3, "eer_ci": None}, {"eer": None})
+    for n, dev in enumerate(figures):
+        Detector(Config("cnn", "cnn", {"channels": (4, 4)}, figures={"dev": dev})).save(
+            tmp_path / str(n)
+        )
+        registry.register(tmp_path / str(n), "cnn")
+    assert [v.tags.get("dev.eer") for v in registry.versions()] == [
+        "0.2000 [-]",
+        "0.3000 [-]",
+        None,
+    ]
+    registry.promote("cnn", 1)
+    with pytest.raises(PromotionError, match=r"30.0%.*at most 20.0%"):
+        registry.promote("cnn", 2)
+    with pytest.raises(PromotionError, match="states no dev EER"):
+        registry.promote("cnn", 3)
+
+
+def test_a_front_end_that_does_not_fit_is_not_registered(store, tmp_path):
+    options = {"channels": (4, 4), "bands": 40}
+    Detector(Config("cnn", "cnn", options)).save(tmp_path / "cnn")
+    with pytest.raises(DetectorError, match="does not fit its network"):
+        registry.register(tmp_path / "cnn", "cnn")
+    assert registry.versions() == []
 
 
 def test_a_file_that_is_no_database_is_a_sentence(tmp_path, monkeypatch):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import base64
+import importlib.util
 import io
 import json
 import os
@@ -15,12 +17,13 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import soundfile
 from stores import free_port, make_detector, use_store
 from voice import voice
 
-from detectors import load, read, registry
+from detectors import Config, load, pyfunc, read, registry, serving
 
 
 @pytest.fixture
@@ -60,6 +63,55 @@ def served(tmp_path, monkeypatch) -> Iterator[str]:
         finally:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
+
+
+def test_a_row_that_cannot_be_scored_leaves_the_others_alone(tmp_path):
+    clip = voice(1.0).tolist()
+    served = serving.ServedDetector()
+    served.detector = make_detector(tmp_path / "cnn")
+    rows = pd.DataFrame(
+        {"audio": ["AAAA", "ünfug", [[1.0], [1.0, 2.0]], ["a", "b"], {"a": 1}, None, clip]}
+    )
+    *wrong, right = served.predict(None, rows)
+    assert right["error"] is None and 0 < right["p_fake"] < 1
+    assert [answer["p_fake"] for answer in wrong] == [None] * 6
+    said = [answer["error"] for answer in wrong]
+    assert "could not be read" in said[0] and "is not sound" in said[-1]
+    assert {*said[1:-1]} == {"The audio is neither a file written in base64 nor a list of numbers."}
+    for prior in (0.0, 1.0, float("nan")):
+        (answer,) = served.predict(None, rows[-1:], {"prior": prior})
+        assert answer["verdict"] is None and "prior lies between 0 and 1" in answer["error"]
+
+
+def test_what_is_imported_to_serve_is_required():
+    code = "import sys, detectors; print([*sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = [name for name in ast.literal_eval(done.stdout) if name.startswith("detectors")]
+    files = [importlib.util.find_spec(name).origin for name in (*modules, "detectors.serving")]
+    imported = set()
+    for file in files:
+        for node in ast.walk(ast.parse(Path(file).read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add(node.module.partition(".")[0])
+    outside = imported - {*sys.stdlib_module_names, "detectors"}
+    # MLflow adds itself, and Hugging Face's packages come with the detectors that need them
+    outside -= {"mlflow", "transformers", "huggingface_hub", "peft"}
+    names = {"parselmouth": "praat-parselmouth", "silero_vad": "silero-vad"}
+    assert {names.get(name, name) for name in outside} == {*pyfunc.REQUIREMENTS}
+
+
+def test_a_hugging_face_detector_is_served_with_transformers():
+    plain = {"name": "a", "architecture": "cnn", "options": {}}
+    for architecture, options, needed in (
+        ("cnn", {}, False),
+        ("ssl", {}, True),
+        ("fusion", {"members": [plain]}, False),
+        ("fusion", {"members": [plain, {**plain, "architecture": "hub"}]}, True),
+    ):
+        pinned = pyfunc.requirements(Config("a", architecture, options))
+        assert any(line.startswith("transformers==") for line in pinned) == needed
 
 
 @pytest.mark.slow

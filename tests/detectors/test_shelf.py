@@ -132,6 +132,45 @@ def test_the_bundled_detectors_serve_until_the_registry_does(store, tmp_path):
     assert bundled.version == "1"
 
 
+def test_bundled_detectors_stay_where_the_registry_has_no_champion(store, tmp_path):
+    for seed, name in enumerate(("cnn", "resnet")):
+        make_detector(tmp_path / name, seed, name=name)
+    shelf = Shelf([tmp_path / "cnn", tmp_path / "resnet"])
+    shelf.refresh()
+    assert in_service(shelf) == ["models:/cnn/1", "models:/resnet/0"]
+    assert shelf.notices == (
+        "The registry has no champion of resnet: what is bundled stays in use.",
+    )
+
+    registry.register(tmp_path / "resnet", "resnet")
+    registry.promote("resnet", 1)
+    shelf.refresh()
+    registry.client().delete_registered_model_alias("resnet", "champion")
+    shelf.refresh()
+    assert in_service(shelf) == ["models:/cnn/1"] and shelf.notices == ()
+
+
+@pytest.mark.parametrize("what", ["champions", "open_version"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("odd")])
+def test_whatever_goes_wrong_is_a_notice_and_the_next_promotion_is_seen(
+    store, monkeypatch, what, error
+):
+    shelf = Shelf(retry_s=0)
+    shelf.refresh()
+    registry.promote("cnn", 2, force=True)
+
+    def fail(*_):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"detectors.shelf.{what}", fail)
+        shelf.refresh()
+    (notice,) = shelf.notices
+    assert in_service(shelf) == ["models:/cnn/1"] and str(error.args[-1]) in notice
+    shelf.refresh()
+    assert in_service(shelf) == ["models:/cnn/2"] and shelf.notices == ()
+
+
 def test_the_watcher_sees_a_promotion_and_stops(store):
     shelf = Shelf()
     shelf.watch(seconds=0.05)

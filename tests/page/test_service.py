@@ -1,0 +1,22 @@
+"""Service: whatever keeps the bundled detectors out of the registry, its champions are followed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from detectors.registry import RegistryError
+from page import service
+
+
+@pytest.mark.parametrize("error", [RegistryError("The store is read-only."), OSError(28, "full")])
+def test_champions_are_followed_even_where_nothing_can_be_registered(monkeypatch, capsys, error):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(service.registry, "seed", fail)
+    watched = []
+    shelf = SimpleNamespace(detectors=lambda: [], watch=lambda: watched.append(True))
+    service.start(shelf, []).join()
+    assert watched == [True] and str(error).rstrip(".") in capsys.readouterr().err
