@@ -17,19 +17,10 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from .detector import DetectorError
-from .runtime import public, reason
+from .runtime import public, quiet_mlflow, reason
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-ENVIRONMENT = {  # defaults that anybody may override
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # an unreachable server shows within seconds
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-}
 
 
 class RegistryError(DetectorError):
@@ -49,8 +40,7 @@ def tracking_uri() -> str:
 
 def client() -> MlflowClient:
     """MLflow's client of `tracking_uri()`; a SQLite store that is not there yet is made first."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    quiet_mlflow()
     from mlflow import MlflowClient
 
     database = sqlite_file()

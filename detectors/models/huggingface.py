@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..runtime import quiet_mlflow
+
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
@@ -20,11 +22,12 @@ def library() -> Any:
 
     Raises ValueError where it is not installed.
     """
+    quiet_mlflow()
     try:
         import transformers
     except ImportError as error:
         raise ValueError(
-            f"Hugging Face models need the extra 'ssl': pip install 'hearsay[ssl]' ({error})."
+            f"Hugging Face models need the extra 'ssl': uv pip install -e '.[ssl]' ({error})."
         ) from error
     return transformers
 

@@ -240,7 +240,7 @@ def test_the_program_starts_without_transformers():
 def test_without_the_extra_it_says_what_to_install(folders, monkeypatch):
     options = backbone_options(str(folders["wav2vec2"]), WINDOW)
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(ValueError, match=r"hearsay\[ssl\]"):
+    with pytest.raises(ValueError, match=r"uv pip install -e '.\[ssl\]'"):
         Detector(Config("ssl", "ssl", options, frontend="raw", window=WINDOW))
 
 
