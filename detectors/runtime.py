@@ -65,7 +65,7 @@ def run(
     input that cannot be used.
     """
     parser.add_argument(
-        "--threads", type=_count, help="before the command; default: every core", metavar="N"
+        "--threads", type=count, help="before the command; default: every core", metavar="N"
     )
     options = parser.parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may be of no encoding
@@ -90,10 +90,16 @@ def public(text: str) -> str:
     return re.sub(r"(://[^\s?#]*)[?#]\S*", r"\1", nobody)
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError("give a whole number above zero")
+def natural(text: str, least: int = 0) -> int:
+    """A whole number from `least` on the command line; argparse says so where it is none."""
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"write a whole number from {least}")
     return int(text)
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on the command line."""
+    return natural(text, 1)
 
 
 def peak_mb() -> float:

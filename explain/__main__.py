@@ -11,7 +11,7 @@ from typing import Any
 
 from detectors import AudioError, DetectorError, bundled, bundled_config, load, read
 from detectors.detector import Detector
-from detectors.runtime import output, run
+from detectors.runtime import count, natural, output, run
 
 from . import METHODS, ExplainError, Explanation, decisive_seconds, explain
 from .explanation import by_size
@@ -43,9 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", help="default: every clip of the manifest")
     evaluate.add_argument("--detectors", nargs="+", help="default: the bundled ones")
     evaluate.add_argument("--methods", nargs="+", default=[], help="default: all valid ones")
-    evaluate.add_argument("--clips", type=_count, help="bona fide clips; default: all of the split")
-    evaluate.add_argument("--probes", type=_natural, default=10, help="clips for stability etc.")
-    evaluate.add_argument("--seed", type=_natural, default=0)
+    evaluate.add_argument("--clips", type=count, help="bona fide clips; default: all of the split")
+    evaluate.add_argument("--probes", type=natural, default=10, help="clips for stability etc.")
+    evaluate.add_argument("--seed", type=natural, default=0)
     evaluate.add_argument(
         "--turned", action="store_true", help="only edits that turn the verdict, for slow methods"
     )
@@ -115,8 +115,8 @@ def _add_corpus(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--split", help="default: every clip of the manifest")
     parser.add_argument("--detectors", nargs="+", help="default: the bundled ones")
-    parser.add_argument("--clips", type=_count, help="that many, drawn at random; default: all")
-    parser.add_argument("--seed", type=_natural, default=0, help="of the draw")
+    parser.add_argument("--clips", type=count, help="that many, drawn at random; default: all")
+    parser.add_argument("--seed", type=natural, default=0, help="of the draw")
     parser.add_argument("--json", type=output, metavar="OUT")
 
 
@@ -157,16 +157,6 @@ def _bench(options: argparse.Namespace) -> int:
     result = bench(options.detectors or bundled(), options.methods, not options.no_naive)
     print(json.dumps(result, indent=1) if options.json else table(result))
     return 0
-
-
-def _natural(text: str, least: int = 0) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"write a number from {least}")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    return _natural(text, 1)
 
 
 def summary(explanation: Explanation) -> str:

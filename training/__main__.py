@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from detectors import DetectorError, bundled
-from detectors.runtime import output, run, whole
+from detectors.runtime import natural, output, run, whole
 from detectors.store import RegistryError
 
 from .config import ConfigError
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--models", nargs="*", default=[], help="default: the bundled ones")
     evaluate.add_argument("--json", type=output, metavar="OUT")
     evaluate.add_argument("--scores", type=output, metavar="CSV", help="each clip's LLRs")
-    evaluate.add_argument("--seed", type=_seed, default=0)
+    evaluate.add_argument("--seed", type=natural, default=0)
 
     register = commands.add_parser("register", help="add a trained detector to the registry")
     register.set_defaults(command=_register)
@@ -165,12 +165,6 @@ def _fold(text: str) -> tuple[int, int]:
     if not (k.isdigit() and n.isdigit() and int(k) < int(n)):
         raise argparse.ArgumentTypeError("write a fold as K/N, counted from 0: 0/5")
     return int(k), int(n)
-
-
-def _seed(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError("a seed is a whole number from 0")
-    return int(text)
 
 
 if __name__ == "__main__":

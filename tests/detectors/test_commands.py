@@ -89,8 +89,8 @@ def test_a_model_that_gives_no_number_is_named(clip, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--threads", "-1", "list"], "--threads: give a whole number above zero"),
-        (["--threads", "two", "list"], "--threads: give a whole number above zero"),
+        (["--threads", "-1", "list"], "--threads: write a whole number from 1"),
+        (["--threads", "two", "list"], "--threads: write a whole number from 1"),
         (["score", "a.wav", "--prior", "abc"], "the prior is a number between 0 and 1"),
         (["score", "--models", "cnn", "a.wav"], "score FILE [FILE ...] [--models MODEL"),
     ],

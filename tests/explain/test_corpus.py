@@ -137,7 +137,7 @@ def test_the_command_prints_tables_and_writes_json_and_png(here, tmp_path, capsy
         (["--png", "nowhere/looks.png"], "there is no folder nowhere"),
         (["--by", "weather"], "invalid choice"),
         (["--methods", "tea-leaves"], "'tea-leaves' explains none"),
-        (["--seed", "-1"], "write a number from 0"),
+        (["--seed", "-1"], "write a whole number from 0"),
     ],
 )
 def test_bad_input_ends_before_the_work_starts(here, capsys, arguments, said):

@@ -219,7 +219,7 @@ def test_a_seed_below_zero_is_refused_before_anything_is_scored(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["evaluate", "--manifest", "nowhere.csv", "--seed", "-1"])
     assert stopped.value.code == 2
-    assert "a seed is a whole number from 0" in capsys.readouterr().err
+    assert "write a whole number from 0" in capsys.readouterr().err
 
 
 def test_an_output_without_a_folder_is_refused_before_anything_is_scored(place, capsys):
