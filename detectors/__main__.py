@@ -90,7 +90,8 @@ def _answer(file: str, detectors: dict[str, Detector], prior: float) -> dict[str
         started = time.perf_counter()
         score = hearing.score(detector)
         if not math.isfinite(score.llr):
-            raise DetectorError(f"{name} gave no usable number for {file}.")
+            said = f"{name} gave no usable number for this recording."
+            return {**answer, "kind": "no-number", "error": said}
         models.append(
             {
                 "name": name,

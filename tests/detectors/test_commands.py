@@ -11,6 +11,7 @@ from voice import voice
 
 from detectors import Score, bundled
 from detectors.__main__ import main
+from detectors.hearing import Hearing
 
 
 @pytest.fixture
@@ -79,11 +80,20 @@ def test_a_name_of_no_encoding_does_not_end_the_run(clip, capsys):
     assert code == 0 and "no file \\udcff.wav" in said and f"{clip}: " in said
 
 
-def test_a_model_that_gives_no_number_is_named(clip, capsys, monkeypatch):
-    nothing = Score(float("nan"), ())
-    monkeypatch.setattr("detectors.hearing.Hearing.score", lambda *_: nothing)
-    code, said, error = run(capsys, "score", clip, "--models", "cnn", "--json")
-    assert (code, said) == (2, "") and "cnn gave no usable number" in error
+def test_a_model_that_gives_no_number_is_an_error_of_that_file(clip, capsys, monkeypatch):
+    heard, calls = Hearing.score, []
+
+    def first_nothing(*about):
+        calls.append(about)
+        return Score(float("nan"), ()) if len(calls) == 1 else heard(*about)
+
+    monkeypatch.setattr(Hearing, "score", first_nothing)
+    code, said, error = run(capsys, "score", clip, clip, "--models", "cnn", "--json")
+    bad, good = map(json.loads, said.splitlines())
+    assert (code, error) == (0, "") and good["error"] is None
+    assert "cnn gave no usable number" in bad["error"] and bad["llr"] is None
+    monkeypatch.setattr(Hearing, "score", lambda *_: Score(float("nan"), ()))
+    assert run(capsys, "score", clip, "--models", "cnn")[0] == 2
 
 
 @pytest.mark.parametrize(
