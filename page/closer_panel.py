@@ -115,10 +115,13 @@ class CloserPanel:
         self, path: str | None, report: Report, name: str, method: str | None
     ) -> Iterator[Updates]:
         """Explain the chosen detector by the chosen method; `stop` ends it."""
+        if method is None:
+            yield {self.looked: closer_cards.sorry("Please choose a method.")}
+            return
         ended = Event()
         yield {self.looked: closer_cards.working("Reading the recording"), self.stopper: ended}
         wave = still_there(path, report, name)
-        if wave is None or method is None:
+        if wave is None:
             yield {self.looked: closer_cards.sorry(GONE)}
             return
         rates = hit_rates(opinion_of(report, name).weights)

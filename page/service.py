@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from detectors import registry
+from detectors import DetectorError, registry
 from detectors.audio import RATE, speech_seconds
 from detectors.runtime import reason
 from detectors.shelf import Shelf
@@ -33,7 +33,7 @@ def _start(shelf: Shelf, bundled: Sequence[Path]) -> None:
     warm_up(shelf)
     try:
         registry.seed(bundled)
-    except Exception as error:  # whatever came of it, the champions are followed
+    except (DetectorError, OSError) as error:  # the champions are followed all the same
         print(reason(error), file=sys.stderr)
     shelf.watch()
 

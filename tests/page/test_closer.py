@@ -230,6 +230,8 @@ def test_a_recording_that_was_deleted_is_asked_for_again(tmp_path):
         assert "choose it again" in said
         *_, said = panel.look_closer(path, report(), name, "occlusion")
         assert "choose it again" in said["looked"]
+    (said,) = panel.look_closer(gone, report(), "cnn", None)
+    assert "choose a method" in said["looked"]
 
 
 def test_a_strip_fills_its_height_at_the_peak_that_it_is_told():
