@@ -61,9 +61,8 @@ def evaluate(
     whose thresholds F1 is taken at. scratch: file of JSON lines, one a clip, detector and method;
     what is there is not computed again. Returns {seed, corpus_hash, turned, clips, skipped,
     detectors, planted, weights, methods: {name: {detector: figures}}}, ready for JSON; weights are
-    fingerprints of the networks. Raises ExplainError
-    for a method that explains none of the detectors, a scratch file of another evaluation, and
-    clips without speech.
+    fingerprints of the networks. Raises ExplainError for a method that explains none of the
+    detectors, a scratch file of another evaluation, and clips without speech.
     """
     valid = {name: _methods(detector, chosen) for name, detector in detectors.items()}
     names = list(dict.fromkeys(method for own in valid.values() for method in own))

@@ -28,11 +28,6 @@ BACKGROUNDS = {"bank": 4}  # how many baselines a worth is averaged over; one wh
 CROWD = 8  # players that one window of the detector may hear, when the whole clip is played
 
 
-def part_of(progress: Progress | None, place: int, count: int) -> Progress | None:
-    """Progress of one game as a share of `count` games, of which `place` are over."""
-    return progress and (lambda share: progress((place + share) / count))
-
-
 class TimeOptions(TypedDict, total=False):
     """Keywords that all methods over windows of time share; see `time_game`."""
 

@@ -19,7 +19,7 @@ from detectors.detector import Detector
 
 from . import shapley_time
 from .explanation import ExplainError, Explanation, over_time, rebin
-from .game import Progress, TimeOptions, part_of
+from .game import Progress, TimeOptions
 
 GRIDS = (4, 5, 6, 7)
 EXACT = range(2, 11)
@@ -52,7 +52,7 @@ def attribute(
         )
     games: list[Explanation] = []
     for n in grids:
-        part = part_of(progress, len(games), len(grids))
+        part = _part(progress, len(games), len(grids))
         games.append(shapley_time.attribute(detector, wave, players=n, progress=part, **options))
         _, seams = over_time(games[-1])
         options["start_s"] = float(seams[0])  # a long clip is searched once
@@ -72,3 +72,8 @@ def attribute(
         forwards=sum(one.forwards for one in games),
         notes=games[0].notes,
     )
+
+
+def _part(progress: Progress | None, place: int, count: int) -> Progress | None:
+    """Progress of one game as a share of all of them."""
+    return progress and (lambda share: progress((place + share) / count))
