@@ -18,6 +18,7 @@ from detectors.detector import Detector
 from detectors.runtime import peak_mb
 
 from . import (
+    bands_alone,
     deeplift,
     gradcam,
     gradients,
@@ -51,6 +52,7 @@ METHODS: dict[str, Callable[..., Explanation]] = {
     "deeplift": deeplift.attribute,
     "occlusion": occlusion.attribute,
     "pieces": pieces.attribute,
+    "bands-alone": bands_alone.attribute,
     "lime-time": lime.over_windows,
     "lime-patches": lime.over_patches,
     "shap-permutation": shap_check.over_windows,

@@ -38,7 +38,7 @@ from . import explain, methods
 from .explanation import ExplainError, Explanation
 from .scores import relevance
 
-METHODS = ("shapley-time", "shapley-bands", "shapley-groups")  # what is used where it is valid
+METHODS = ("shapley-time", "bands-alone", "shapley-groups")  # what is used where it is valid
 BY = ("system", "family", "source")
 EDGE_S = 0.1  # of the clip: where a cut, a fade or an encoder's padding shows
 ONSET_S = 0.2  # after each beginning of speech

@@ -13,14 +13,10 @@ from detectors.detector import Detector
 
 from .explanation import ExplainError, Explanation
 from .game import Progress
-from .shapley import alone, solve
-from .spectrum import default_budget, large, patches, spectrum
+from .shapley import Solution, solve
+from .spectrum import Patches, bands_budget, patches, spectrum
 
 BANDS = range(2, 33)
-ALONE = (
-    "Each value is what the band adds to the background alone, and an equal share of what bands do "
-    "together."
-)
 
 
 def attribute(
@@ -37,23 +33,29 @@ def attribute(
     """Shapley values (bands,) of equal bands from 0 Hz to 8 kHz, over the decisive stretch.
 
     bands: 2 to 32. budget: coalitions that may be played, each a forward; by default the 256 that
-    make 8 bands exact, or 128 on a network of over a million weights. Values are exact where all
-    2^bands fit, else they have standard errors, and still add up. On a network that takes seconds
-    for a few dozen the default is `shapley.alone`. baseline and start_s: see
-    `spectrum.spectrum`. Raises ExplainError.
+    make 8 bands exact, or fewer on a large network (`spectrum.bands_budget`). Values are exact
+    where all 2^bands fit, else they have standard errors, and still add up. baseline and start_s:
+    see `spectrum.spectrum`. Raises ExplainError.
     """
+    played = game(detector, wave, bands, baseline, start_s)
+    budget = max(bands_budget(detector), 4 * bands) if budget is None else budget
+    solution = solve(played, budget, seed, progress)
+    return explanation("shapley-bands", detector, played, solution)
+
+
+def game(
+    detector: Detector, wave: Waveform, bands: int, baseline: str, start_s: float | None
+) -> Patches:
+    """The game of equal bands; ExplainError for a number of them that is none of `BANDS`."""
     if bands not in BANDS:
         raise ExplainError(f"bands is a number from {BANDS[0]} to {BANDS[-1]}, not {bands}.")
-    game = patches(spectrum(detector, wave, baseline, start_s), 1, bands)
-    notes = game.notes
-    if budget is None and large(detector):
-        solution = alone(game, progress)
-        notes += (ALONE,)
-    else:
-        budget = default_budget(detector) if budget is None else budget
-        solution = solve(game, budget, seed, progress)
+    return patches(spectrum(detector, wave, baseline, start_s), 1, bands)
+
+
+def explanation(method: str, detector: Detector, game: Patches, solution: Solution) -> Explanation:
+    """A solved game of bands as a method's explanation of a detector."""
     return Explanation(
-        method="shapley-bands",
+        method=method,
         detector=detector.config.name,
         values=solution.values,
         times=None,
@@ -64,5 +66,5 @@ def attribute(
         residual=solution.residual,
         stderr=solution.stderr,
         forwards=game.forwards,
-        notes=notes,
+        notes=game.notes,
     )

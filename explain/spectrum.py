@@ -22,7 +22,7 @@ from .stretch import Stretch, decisive
 
 FLOORS = ("noise", "zeros")
 BINS = N_FFT // 2 + 1
-MEDIUM_NET, SMALL_NET = 128, 256  # coalitions of a game on a network of many weights, of few
+SMALL_NET, MEDIUM_NET, LARGE_NET = 256, 128, 40  # coalitions of a game, by what a forward costs
 PATCHES = 160  # coalitions of a game of patches, which may be slow on a large network
 MANY_WEIGHTS = 1_000_000
 
@@ -128,13 +128,10 @@ def patches(sound: Spectrum, windows: int, bands: int) -> Patches:
     )
 
 
-def large(detector: Detector) -> bool:
-    """Does one forward take so long that a game of hundreds is no matter of seconds?"""
-    return hasattr(detector.net, "windows_at_once")
-
-
-def default_budget(detector: Detector) -> int:
-    """Coalitions that two slow cores play in two seconds, unless the network is `large`."""
+def bands_budget(detector: Detector) -> int:
+    """Coalitions that two slow cores play in two seconds; in ten if a network has large maps."""
+    if hasattr(detector.net, "windows_at_once"):
+        return LARGE_NET
     return MEDIUM_NET if _many_weights(detector) else SMALL_NET
 
 

@@ -26,7 +26,7 @@ from .methods import BANDS, LIT, best, hit_rates
 LONGEST_S = 600.0
 # Shown without being asked: of each the one that was measured to be the best for the detector.
 BY_TIME = ("shapley-grids", "pieces", "shapley-time", "gradcam", "lime-time", "occlusion")
-BY_BAND = ("gradcam", "guided-gradcam", "shapley-bands", "integrated-gradients")
+BY_BAND = ("gradcam", "guided-gradcam", "bands-alone", "shapley-bands", "integrated-gradients")
 BY_FEATURE = "shapley-groups"  # in place of frequencies, where a detector hears features
 
 

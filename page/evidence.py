@@ -45,8 +45,10 @@ HOW = {
     "pieces": "How far the LLR of each second, heard by itself, lies above the line to fake; as "
     "shares of the mean over all of them.",
     "gradcam": "Grad-CAM in LLR, summed over frequency: where to listen, not a proof.",
-    "shapley-bands": "Values of {count} bands, in LLR; what is left out is replaced by background "
-    "noise.",
+    "shapley-bands": "Shapley values of {count} bands in LLR, heard in combinations; what is left "
+    "out is replaced by background noise.",
+    "bands-alone": "How far the LLR of each of {count} bands alone, in background noise, lies "
+    "above that of the noise, plus an equal share of what bands do together.",
     "shapley-groups": "Exact Shapley values in LLR: features of the voice, known to the detector "
     "in every combination; what is left out becomes ordinary.",
 }

@@ -40,6 +40,7 @@ NAMES = {
     "deeplift": "DeepLIFT",
     "occlusion": "Occlusion",
     "pieces": "Each second by itself",
+    "bands-alone": "Each band by itself",
     "lime-time": "LIME by time",
     "lime-patches": "LIME by time and band",
     "shap-permutation": "SHAP's permutations, by time",
@@ -140,7 +141,7 @@ def best(
 
 def judged_by(method: str) -> str:
     """The kind of edits on which it is decided whether a method is offered."""
-    return BANDS if method == "shapley-bands" else SECONDS
+    return BANDS if method in ("shapley-bands", "bands-alone") else SECONDS
 
 
 def passed(method: str, name: str, rates: Rates, kind: str | None = None) -> bool:

@@ -122,11 +122,11 @@ def test_the_command_prints_tables_and_writes_json_and_png(here, tmp_path, capsy
     assert run(here, "--split", "test", "--by", "system", "--json", out, "--png", picture) == 0
     result = json.loads(out.read_text())
     (own,) = result["detectors"].values()
-    assert set(own) == {"shapley-time", "shapley-bands"}
+    assert set(own) == {"shapley-time", "bands-alone"}
     groups = own["shapley-time"]["time"]
     assert set(groups) == {"all", "bonafide", "buzz-test", "hum-test"}
     assert groups["all"]["n"] == 4 and set(groups["all"]["places"]) == set(PLACES)
-    assert set(own["shapley-bands"]["frequency"]["all"]["places"]) == set(BANDS)
+    assert set(own["bands-alone"]["frequency"]["all"]["places"]) == set(BANDS)
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "| buzz-test | 1 |" in capsys.readouterr().out
 

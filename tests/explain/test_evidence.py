@@ -31,7 +31,7 @@ def explained():
 
 
 @pytest.mark.parametrize(
-    "method", ["shapley-time", "shapley-grids", "shapley-bands", "shapley-patches"]
+    "method", ["shapley-time", "shapley-grids", "shapley-bands", "bands-alone", "shapley-patches"]
 )
 def test_the_planted_tone_decided_on_every_axis(method):
     detector, clip = tone_detector(), waveform(with_tone(*TONE))

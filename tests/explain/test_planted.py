@@ -23,6 +23,7 @@ SHORT = 0.5  # seconds of the clips here: a passing moment each
         ("shapley-time", {"players": 4}, {"window"}),
         ("shapley-grids", {"grids": (4, 8), "cells": 4, "smooth": 1}, {"window"}),
         ("shapley-bands", {"bands": 4}, {"band"}),
+        ("bands-alone", {"bands": 4}, {"band"}),
         ("shapley-patches", {"windows": 4, "bands": 4, "pairs": 2}, {"window", "band"}),
     ],
 )
