@@ -7,7 +7,8 @@ print(load("cnn").score(read("clip.m4a")).p_fake())
 from pathlib import Path
 
 from .audio import AudioError, Facts, Waveform, read
-from .detector import Config, Detector, DetectorError, Score, Window
+from .config import Config, DetectorError
+from .detector import Detector, Score, Window
 
 BUNDLED = Path(__file__).parent / "bundled"
 

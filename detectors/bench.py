@@ -22,7 +22,8 @@ import torch
 from . import bundled, load
 from .audio import RATE, bare
 from .catalog import CATALOG
-from .detector import Config, Detector, DetectorError
+from .config import Config, DetectorError
+from .detector import Detector
 from .runtime import peak_mb, prepare
 
 ROUNDS = 5

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from .detector import DetectorError
+from .config import DetectorError
 from .runtime import digest, public
 
 LIMIT = 2 * 2**30  # bytes; the checkpoints of large speech backbones have about 1.3 GB

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from .audio import Waveform
-from .detector import Config, Detector, Score
+from .config import Config
+from .detector import Detector, Score
 from .models.fusion import Fusion
 
 SOUND = ("architecture", "options", "frontend", "frontend_options", "window", "level_normalise")

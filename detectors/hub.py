@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 
 from .audio import RATE
 from .catalog import build
-from .detector import Config, Detector, DetectorError
+from .config import Config, DetectorError
+from .detector import Detector
 from .models.huggingface import describe, library
 from .models.ssl import SSL
 from .runtime import reason

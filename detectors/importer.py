@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from .catalog import build
-from .detector import Config, Detector, DetectorError, check_weights
+from .config import Config, DetectorError
+from .detector import Detector, check_weights
 from .runtime import reason
 
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .audio import RATE
-from .detector import FILES, Config
+from .config import Config
+from .detector import FILES
 
 if TYPE_CHECKING:
     from mlflow.models import Model, ModelSignature

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from . import pyfunc
-from .detector import READ, Config, Detector, DetectorError, check_files
+from .config import Config, DetectorError
+from .detector import READ, Detector, check_files
 from .runtime import digest
 from .store import RegistryError, alone, client, experiment, plain_errors, tracking_uri
 

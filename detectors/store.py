@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from .detector import DetectorError
+from .config import DetectorError
 from .runtime import public, quiet_mlflow, reason
 
 if TYPE_CHECKING:

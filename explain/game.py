@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from detectors.audio import RATE, Waveform
-from detectors.detector import POOLINGS, Detector, window_starts
+from detectors.config import POOLINGS
+from detectors.detector import Detector, window_starts
 
 from . import players as cuts
 from .explanation import ExplainError

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from detectors.audio import RATE, Waveform, bare
-from detectors.detector import Config, Detector
+from detectors.config import Config
+from detectors.detector import Detector
 
 from .explanation import Explanation
 from .scores import pointing, relevance

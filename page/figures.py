@@ -15,7 +15,7 @@ import numpy as np
 
 from detectors import Score, Waveform
 from detectors.audio import RATE
-from detectors.detector import Calibration
+from detectors.config import Calibration
 from explain import Explanation, decisive_seconds
 from explain.explanation import FAINT, over_time
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from detectors.detector import DetectorError
+from detectors.config import DetectorError
 from detectors.hub import backbone_options, load_backbone
 from detectors.models.ssl import SSL
 

@@ -10,7 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from detectors.audio import RATE
-from detectors.detector import POOLINGS, Calibration, Config, Detector, window_starts
+from detectors.config import POOLINGS, Calibration, Config
+from detectors.detector import Detector, window_starts
 
 from .manifest import Clip
 from .metrics import (

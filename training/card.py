@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from detectors.detector import Config, Detector
+from detectors.config import Config
+from detectors.detector import Detector
 
 from .config import TrainConfig
 from .evaluate import EvaluationError, weights_version

@@ -33,7 +33,7 @@ from tqdm import tqdm
 
 from detectors import BUNDLED, AudioError, Detector, Waveform, bundled, load, read, registry
 from detectors.audio import RATE, bare
-from detectors.detector import Calibration
+from detectors.config import Calibration
 from detectors.hearing import Hearing
 from detectors.runtime import digest, whole
 

@@ -20,7 +20,8 @@ from torchaudio.functional import mask_along_axis
 from tqdm import tqdm
 
 from detectors.audio import RATE
-from detectors.detector import Config, Detector, cut
+from detectors.config import Config
+from detectors.detector import Detector, cut
 from detectors.runtime import whole
 
 from . import columns

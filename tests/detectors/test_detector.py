@@ -19,7 +19,8 @@ from voice import voice
 from detectors import Config, Detector, DetectorError, Score, load
 from detectors.audio import Facts, Waveform
 from detectors.catalog import CATALOG
-from detectors.detector import Calibration, cut, window_starts
+from detectors.config import Calibration
+from detectors.detector import cut, window_starts
 
 # the light rows at full width; tests/training/test_every_architecture.py tries all, made narrow
 ARCHITECTURES = ("aasist", "cnn", "cnn-lite", "inc-tssdnet", "resnet", "transformer")

@@ -15,7 +15,7 @@ from toys import Tone, toy, waveform
 from voice import voice
 
 from detectors import Config, Detector
-from detectors.detector import Calibration
+from detectors.config import Calibration
 from detectors.store import client
 from explain import explain, tables
 from explain.__main__ import main

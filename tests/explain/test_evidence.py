@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from toys import RATE, WINDOW, Tone, hiss, toy, waveform, with_tone
 
-from detectors.detector import Calibration
+from detectors.config import Calibration
 from explain import ExplainError, explain
 from explain.evidence import SHARE, _strongest, evidence
 

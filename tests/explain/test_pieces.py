@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from toys import Linear, Tone, hiss, toy, waveform, with_tone
 
-from detectors.detector import Calibration
+from detectors.config import Calibration
 from detectors.models.fusion import Fusion
 from explain import ExplainError, explain, methods
 

@@ -10,7 +10,7 @@ from reading import text
 from toys import RATE, Tone, toy, waveform, with_tone
 from voice import voice
 
-from detectors.detector import Calibration
+from detectors.config import Calibration
 from detectors.registry import Version
 from explain import ExplainError, Explanation, explain
 from explain.audit import Variant

@@ -10,7 +10,7 @@ from reading import text
 from toys import Pooled, Tone, toy, waveform, with_tone
 
 from detectors import AudioError, Config, Detector
-from detectors.detector import Calibration
+from detectors.config import Calibration
 from detectors.registry import Version
 from explain import Explanation, explain
 from explain.explanation import over_time

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from detectors import Config
-from detectors.detector import Calibration
+from detectors.config import Calibration
 from page import verdict
 
 BAND = Calibration(threshold=0.2, abstain=(-0.5, 1.0))

@@ -14,7 +14,7 @@ import torch
 from toys import toy
 
 from detectors import Config, Detector
-from detectors.detector import Calibration
+from detectors.config import Calibration
 from training import metrics
 from training.evaluate import (
     SHORTCUTS,
