@@ -12,6 +12,7 @@ from typing import Any
 
 from detectors.config import Config
 from detectors.detector import Detector
+from detectors.models.fusion import Fusion
 
 from .config import TrainConfig
 from .evaluate import EvaluationError, weights_version
@@ -99,11 +100,17 @@ def record(folder: Path, evaluation: dict[str, Any], name: str | None = None) ->
     """Put one model's figures of an evaluation into a detector folder's config and card.
 
     name: the model's in the evaluation; the one with the folder's weights if None. Raises
-    EvaluationError where the figures are of other weights or there is no card, and KeyError or
-    TypeError for what is no evaluation.
+    EvaluationError where the figures are of other weights, of the dev split of a fusion, or there
+    is no card, and KeyError or TypeError for what is no evaluation.
     """
     detector = Detector.open(folder)
     row = _row(evaluation["models"], name, folder)
+    split = evaluation["split"] or "all"
+    if split == "dev" and isinstance(detector.net, Fusion):
+        raise EvaluationError(
+            f"{folder} was fitted on dev: its figures there are cross-fitted, and those of an "
+            "evaluation would flatter it. They were left as they are."
+        )
     figures = {
         **row["pooled"],
         "same_source_eer": row["same_source"]["eer"],
@@ -111,7 +118,6 @@ def record(folder: Path, evaluation: dict[str, Any], name: str | None = None) ->
         **{key: row[key] for key in ("cllr", "min_cllr", "min_dcf", "act_dcf")},
         **{key: row["at_dev_threshold"][key] for key in ("hter", "sensitivity", "specificity")},
     }
-    split = evaluation["split"] or "all"
     config = dataclasses.replace(
         detector.config, figures={**detector.config.figures, split: figures}
     )

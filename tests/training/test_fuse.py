@@ -71,6 +71,16 @@ def test_every_member_has_a_share_and_the_shares_add_up(place):
     assert "Weights: its members started from team 1; team 2." in card
 
 
+def test_its_figures_on_dev_stay_the_cross_fitted_ones(place, capsys):
+    folder = str(place / "runs/both/detector")
+    before = load(folder).config.figures
+    dev = ["evaluate", "--manifest", str(place / "corpus/manifest.csv"), "--split", "dev"]
+    assert main([*dev, "--models", folder, "--json", "dev.json"]) == 0
+    assert main(["card", folder, "--evaluation", "dev.json"]) == 2
+    assert "was fitted on dev" in capsys.readouterr().err
+    assert load(folder).config.figures == before
+
+
 def test_a_fusion_does_not_hear_the_gain(place):
     fusion = load(str(place / "runs/both/detector"))
     x = 0.1 * voice(1.5)
