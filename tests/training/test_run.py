@@ -78,6 +78,12 @@ def test_a_fold_starts_from_published_weights_or_a_run_of_the_same_fold(manifest
         choose(config, (0, 3))
 
 
+def test_recipes_of_any_seed_are_ranked_on_the_same_folds(manifest):
+    recipes = [replace(SMALL, manifest=str(manifest), seed=seed) for seed in (0, 1, 2)]
+    first, *others = [choose(recipe, (1, 3)) for recipe in recipes]
+    assert all(chosen == first for chosen in others)
+
+
 @pytest.mark.parametrize(
     ("label", "split"), [("spoof", "dev"), ("bonafide", "dev"), ("spoof", "train")]
 )
