@@ -40,7 +40,8 @@ class SpecAugment:
 class TrainConfig:
     """One detector's recipe. Lengths in seconds, `pairs` of bona fide and spoof an epoch.
 
-    frontend: that of the catalogue for the architecture unless it is named. copies: fakers whose
+    frontend: that of the catalogue for the architecture unless it is named. window, hop_s: samples
+    that the detector reads at once, and seconds from one window to the next. copies: fakers whose
     copies of train's bona fide clips join in as spoofs; made on first use and kept in runs/copies.
     paired: share of the pairs that are a recording and a copy of it. swaps: share of the drawn
     copies of which only a stretch is put into the recording. columns: weight of a second loss, for
@@ -63,6 +64,7 @@ class TrainConfig:
     frontend: str = ""
     frontend_options: dict[str, Any] = Field(default_factory=dict)
     window: int = 64_600
+    hop_s: float = 1.0
     copies: tuple[str, ...] = ()
     paired: Share = 0.0
     swaps: Share = 0.0

@@ -87,14 +87,15 @@ def fuse(
     `figures["dev"]["members"]` holds every member's share of the standardised weights, its EER
     alone and that of the fusion without it.
     """
-    clips = material.held
+    clips, hop_s = material.held, detector.config.hop_s
     net = detector.net
     assert isinstance(net, Fusion)
     columns = []
     for own, member in zip(net.nets, members, strict=True):
         own.load_state_dict(member.net.state_dict())
-        # heard at the fusion's level, which may not be the one that the member was trained on
-        heard = Detector(dataclasses.replace(member.config, level_normalise=True), member.net)
+        # heard at the fusion's level and hop, which may not be those that the member has
+        as_here = dataclasses.replace(member.config, level_normalise=True, hop_s=hop_s)
+        heard = Detector(as_here, member.net)
         columns.append(
             [float(np.mean(logits)) for logits in clip_windows(heard, material.held_audio)]
         )

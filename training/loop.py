@@ -268,6 +268,7 @@ def detector_config(config: TrainConfig) -> Config:
         frontend=config.frontend,
         frontend_options=config.frontend_options,
         window=config.window,
+        hop_s=config.hop_s,
     )
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import backbones
 import pytest
 
+from detectors import bundled, bundled_config
 from detectors.catalog import CATALOG
 from training.config import ConfigError, read_config
 from training.fuse import with_members
+from training.loop import detector_config
 from training.run import check
 
 CONFIGS = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.yaml"))
@@ -24,6 +26,16 @@ def test_shipped_configs_pass_the_check(path, tmp_path, monkeypatch):
     if config.architecture == "fusion":
         config, _ = with_members(config)
     check(replace(config, init=None, kept=0.0))  # the weights to start from are not shipped
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_a_bundled_detector_hears_as_its_recipe_says(name):
+    config, shipped = read_config(CONFIGS[0].with_name(f"{name}.yaml")), bundled_config(name)
+    if config.architecture == "fusion":
+        config, _ = with_members(config)
+    made = detector_config(config)
+    for key in ("architecture", "options", "frontend", "frontend_options", "window", "hop_s"):
+        assert getattr(made, key) == getattr(shipped, key), key
 
 
 @pytest.mark.parametrize(

@@ -115,9 +115,10 @@ def test_pairs_and_swaps_need_copies(manifest, key):
         (PROSODY, {"spec_augment": SpecAugment()}, "front-end prosody makes no picture"),
         (PROSODY, {"cache_variants": 1, "augment": Augment(noise=1.0)}, "kept as it is"),
         (SMALL, {"device": "cuda"}, "no GPU"),
+        (SMALL, {"hop_s": 0.0}, "hop_s at least 0.01"),
     ],
 )  # fmt: skip
-def test_a_key_without_effect_is_refused(config, change, said, monkeypatch):
+def test_a_key_without_effect_or_sense_is_refused(config, change, said, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     check(config)
     with pytest.raises(ConfigError, match=said):
