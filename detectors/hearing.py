@@ -18,11 +18,11 @@ SOUND = ("architecture", "options", "frontend", "frontend_options", "window", "l
 
 
 class Hearing:
-    """Scores of one clip; the logits of every network that heard it are kept."""
+    """Scores of one clip; the logit of every window that a network heard is kept."""
 
     def __init__(self, wave: Waveform) -> None:
         self.wave = wave
-        self._heard: list[tuple[Detector, list[int], np.ndarray]] = []
+        self._heard: list[tuple[Detector, dict[int, float]]] = []  # logits by a window's start
 
     def score(self, detector: Detector) -> Score:
         """What `detector.score` says, from what has been heard as far as that goes."""
@@ -30,17 +30,26 @@ class Hearing:
 
     def _logits(self, detector: Detector, starts: list[int]) -> np.ndarray:
         """Logits (windows,) of the windows that begin at `starts`."""
-        for other, places, logits in self._heard:
-            if places == starts and _same(detector, other):
-                return logits
+        heard = self._by(detector)
+        missing = [start for start in starts if start not in heard]
+        if missing:
+            heard.update(zip(missing, self._fresh(detector, missing).tolist(), strict=True))
+        return np.array([heard[start] for start in starts])
+
+    def _by(self, detector: Detector) -> dict[int, float]:
+        """What the detector's network has heard."""
+        for other, heard in self._heard:
+            if _same(detector, other):
+                return heard
+        self._heard.append((detector, {}))
+        return self._heard[-1][1]
+
+    def _fresh(self, detector: Detector, starts: list[int]) -> np.ndarray:
         net = detector.net
-        if isinstance(net, Fusion):
-            parts = np.stack([self._logits(m, starts) for m in members(detector)], axis=1)
-            logits = parts @ net.weight.double().numpy() + float(net.bias)
-        else:
-            logits = detector.window_logits(self.wave.samples, starts)
-        self._heard.append((detector, starts, logits))
-        return logits
+        if not isinstance(net, Fusion):
+            return detector.window_logits(self.wave.samples, starts)
+        parts = np.stack([self._logits(member, starts) for member in members(detector)], axis=1)
+        return parts @ net.weight.double().numpy() + float(net.bias)
 
 
 def members(fusion: Detector) -> list[Detector]:
