@@ -157,7 +157,7 @@ def choose(
             f"{config.manifest} needs clips of the splits train and dev; add a 'split' column."
         )
     if folds:
-        learn, held = fold(learn, folds[1], folds[0])  # of every seed alike, to rank recipes
+        learn, held = fold(learn, folds[1], folds[0])
         _refuse_leaks(config, held)
     _both_labels(held, f"The split dev of {config.manifest}")
     taken = set().union(*(links(c) for c in held))

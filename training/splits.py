@@ -59,7 +59,7 @@ def check_disjoint(clips: Sequence[Clip]) -> None:
         raise SplitError(f"The splits are not disjoint: they share the {named}{more}.")
 
 
-def folds(clips: Sequence[Clip], k: int, seed: int = 0) -> list[list[int]]:
+def folds(clips: Sequence[Clip], k: int) -> list[list[int]]:
     """Divide clips into k groups with no link between any two; a group is a list of indices.
 
     Clips that hang together stay together. In a grown corpus a few frequent voices and vocoders
@@ -71,7 +71,7 @@ def folds(clips: Sequence[Clip], k: int, seed: int = 0) -> list[list[int]]:
     if not 2 <= k <= len(clips):
         raise SplitError(f"{len(clips)} clips cannot make {k} folds; two is the least.")
     tied = [links(clip) for clip in clips]
-    fold_of = _deal(_units(clips, tied, limit=len(clips) / k), tied, k, random.Random(seed))
+    fold_of = _deal(_units(clips, tied, limit=len(clips) / k), tied, k)
     votes: dict[Link, Counter[int]] = defaultdict(Counter)
     for i, own in enumerate(tied):
         for link in own:
@@ -87,14 +87,14 @@ def folds(clips: Sequence[Clip], k: int, seed: int = 0) -> list[list[int]]:
     return groups
 
 
-def fold(clips: Sequence[Clip], k: int, n: int, seed: int = 0) -> tuple[list[Clip], list[Clip]]:
+def fold(clips: Sequence[Clip], k: int, n: int) -> tuple[list[Clip], list[Clip]]:
     """The clips to train on and those held out in fold n (0 to k - 1) of k.
 
     No clip to train on shares a source repository, a system or a speaker with one held out.
     """
     if not 0 <= n < k:
         raise SplitError(f"There is no fold {n} among {k}; they count from 0 to {k - 1}.")
-    held_out = [clips[i] for i in folds(clips, k, seed)[n]]
+    held_out = [clips[i] for i in folds(clips, k)[n]]
     taken = set().union(*(links(clip) for clip in held_out))
     return [clip for clip in clips if not links(clip) & taken], held_out
 
@@ -115,11 +115,9 @@ def _units(clips: Sequence[Clip], tied: Sequence[set[Link]], limit: float) -> li
     return list(units.values())
 
 
-def _deal(
-    units: list[list[int]], tied: Sequence[set[Link]], k: int, chance: random.Random
-) -> dict[int, int]:
+def _deal(units: list[list[int]], tied: Sequence[set[Link]], k: int) -> dict[int, int]:
     """Index -> fold: in random order, each unit to the fold with room that it is tied to most."""
-    chance.shuffle(units)
+    random.Random(0).shuffle(units)  # the same folds for every recipe, or none could be ranked
     room = [sum(map(len, units)) / k] * k
     inside = [Counter[Link]() for _ in range(k)]
     fold_of: dict[int, int] = {}
