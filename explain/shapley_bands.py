@@ -38,7 +38,8 @@ def attribute(
     see `spectrum.spectrum`. Raises ExplainError.
     """
     played = game(detector, wave, bands, baseline, start_s)
-    budget = max(bands_budget(detector), 4 * bands) if budget is None else budget
+    if budget is None:
+        budget = max(bands_budget(detector), 4 * bands)  # with fewer a draw is refused
     solution = solve(played, budget, seed, progress)
     return explanation("shapley-bands", detector, played, solution)
 
