@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import stat
-import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,6 +22,8 @@ from typing import BinaryIO
 import av
 import numpy as np
 import soundfile as sf
+
+from .headers import endless_wav, mp3_promise, ogg_ends, wav_promise, wav_tag
 
 BLOCK = 1 << 16  # samples per channel that are handled in one go
 # What libsndfile may decode, by its names, and ours.
@@ -81,8 +82,8 @@ def open_track(source: str | Path | bytes | tuple[int, np.ndarray], stack: ExitS
     file = stack.enter_context(io.BytesIO(source) if isinstance(source, bytes) else _file(source))
     if not file.read(1):
         raise AudioError("empty", "The file is empty.")
-    endless = _endless_wav(file)
-    if not endless and _wav_tag(file) in WAV_TAGS:
+    endless = endless_wav(file)
+    if not endless and wav_tag(file) in WAV_TAGS:
         file.seek(0)
         try:
             sound = stack.enter_context(sf.SoundFile(file))
@@ -145,51 +146,6 @@ def _file(path: str | Path) -> BinaryIO:
     raise AudioError("unreadable", f"What stands at {path} is a folder or a device, no file.")
 
 
-def _wav_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """The name, position and size of the first chunks of a WAV file; none of any other file."""
-    file.seek(0)
-    head = file.read(12)
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return
-    start = 12
-    for _ in range(32):
-        file.seek(start)
-        header = file.read(8)
-        if len(header) < 8:
-            return
-        name, size = struct.unpack("<4sI", header)
-        yield name, start + 8, size
-        start += 8 + size + size % 2
-
-
-def _wav_tag(file: BinaryIO) -> int:
-    """The format tag of a WAV file whose format comes first (padding aside), 0 for any other.
-
-    Files of a more adventurous order are left to FFmpeg, lest libsndfile finds another format
-    chunk than the one checked here.
-    """
-    for name, start, size in _wav_chunks(file):
-        if name == b"JUNK" and size % 2 == 0:
-            continue
-        if name != b"fmt ":
-            return 0
-        file.seek(start)
-        chunk = file.read(min(size, 40))
-        tag = int.from_bytes(chunk[:2], "little")
-        return int.from_bytes(chunk[24:26], "little") if tag == 0xFFFE else tag  # extensible: GUID
-    return 0
-
-
-def _endless_wav(file: BinaryIO) -> bool:
-    """Whether sound follows a WAV header that promises none: its recorder was cut off."""
-    data = next(((start, size) for name, start, size in _wav_chunks(file) if name == b"data"), None)
-    file.seek(4)
-    end = 8 + int.from_bytes(file.read(4), "little")
-    there = file.seek(0, io.SEEK_END)
-    # a recording that is truly empty may be followed by tags, which the file's own length counts
-    return data is not None and data[1] == 0 and data[0] < there != end
-
-
 def _sndfile_track(sound: sf.SoundFile, file: BinaryIO) -> Track:
     codec = SUBTYPES.get(sound.subtype)
     if codec is None:
@@ -202,47 +158,8 @@ def _sndfile_track(sound: sf.SoundFile, file: BinaryIO) -> Track:
         except sf.SoundFileError:
             pass  # the missing seconds tell
 
-    declared = sound.frames / max(1, sound.samplerate) * _wav_promise(file)
+    declared = sound.frames / max(1, sound.samplerate) * wav_promise(file)
     return Track("wav", codec, sound.samplerate, sound.channels, blocks(), declared)
-
-
-def _wav_promise(file: BinaryIO) -> float:
-    """How many times the sound that is there a WAV header promises; 1 where it is all there."""
-    position = file.tell()
-    there = file.seek(0, io.SEEK_END)
-    promise = 1.0
-    for name, start, size in _wav_chunks(file):
-        if name == b"data" and start < there < start + size:
-            # Recorders that write to a pipe promise 2 or 4 GB, for want of knowing better.
-            promise = size / (there - start) if size < 0x7FFF0000 else 1.0
-    file.seek(position)
-    return promise
-
-
-def _ogg_ends(file: BinaryIO) -> bool:
-    """Whether the last page of an Ogg file carries the mark of a stream's end."""
-    position = file.tell()
-    file.seek(max(0, file.seek(0, io.SEEK_END) - 65_307))  # the largest page
-    tail = file.read()
-    file.seek(position)
-    page = tail.rfind(b"OggS")
-    return 0 <= page < len(tail) - 5 and bool(tail[page + 5] & 4)
-
-
-def _mp3_promise(file: BinaryIO, rate: int) -> float | None:
-    """Seconds that the first frame of an MP3 claims, padding included; None where it is silent."""
-    position = file.tell()
-    file.seek(0)
-    head = file.read(10)
-    # a tag comes first; its size has 7 bits a byte
-    size = sum((byte & 0x7F) << (21 - 7 * i) for i, byte in enumerate(head[6:10]))
-    file.seek(10 + size if head[:3] == b"ID3" else 0)
-    frame = file.read(64)
-    file.seek(position)
-    at = max(frame.find(b"Xing"), frame.find(b"Info"))
-    if at < 0 or not frame[at + 7] & 1:
-        return None
-    return int.from_bytes(frame[at + 8 : at + 12]) * (1152 if rate >= 32_000 else 576) / rate
 
 
 def _ffmpeg_track(container: av.container.InputContainer, file: BinaryIO) -> Track:
@@ -276,9 +193,9 @@ def _ffmpeg_track(container: av.container.InputContainer, file: BinaryIO) -> Tra
     elif "matroska" in name and container.duration and not container.streams.video:
         declared = container.duration / 1_000_000
     if declared and name == "mp3":  # stated, or guessed from the bit rate?
-        promise = _mp3_promise(file, rate)
+        promise = mp3_promise(file, rate)
         declared = None if promise is None else min(declared, promise)
-    if name == "ogg" and not _ogg_ends(file):
+    if name == "ogg" and not ogg_ends(file):
         notes.append("the Ogg stream has no end mark: it may have been cut off")
     codec = decoder.codec.canonical_name
     return Track(
