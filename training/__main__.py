@@ -99,8 +99,9 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from .evaluate import evaluate, markdown
+    from .evaluate import evaluate
     from .published import baseline
+    from .tables import markdown
 
     models = options.models or bundled()
     result = evaluate(

@@ -20,11 +20,11 @@ from training.evaluate import (
     SHORTCUTS,
     EvaluationError,
     evaluate,
-    markdown,
     measure,
     shortcuts,
 )
 from training.manifest import Clip, ManifestError
+from training.tables import markdown
 
 RATE = 16_000
 COLUMNS = ("id", "path", "label", "split", "system", "family", "speaker", "source")
