@@ -16,7 +16,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Subset
-from torchaudio.functional import mask_along_axis
 from tqdm import tqdm
 
 from detectors.audio import RATE
@@ -26,11 +25,12 @@ from detectors.runtime import whole
 
 from . import columns
 from .backbone import resolved
-from .config import SpecAugment, TrainConfig
+from .config import TrainConfig
 from .data import Batches, epoch_plan, originals
 from .features import FeatureBatches, featurise
 from .hints import hints
 from .manifest import Clip
+from .masks import masked
 from .metrics import auc, eer
 from .start import begin, keep
 
@@ -181,7 +181,7 @@ class Trainer:
         c = self.config
         with torch.no_grad():
             features = x if self.features else self.frontend(self.detector.level(x))
-            features = _spec_augment(features, c.spec_augment)
+            features = masked(features, c.spec_augment)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             target, missed = y * (1 - c.smoothing) + 0.5 * c.smoothing, y.new_zeros(())
             if self.hints:
@@ -276,20 +276,6 @@ def _trainable(net: nn.Module) -> nn.Module:
     """The network with gradients where it wants them: everywhere, unless it says so by `tune`."""
     getattr(net, "tune", net.requires_grad_)()
     return net
-
-
-def _spec_augment(picture: Tensor, masks: SpecAugment) -> Tensor:
-    """Overwrite random bands and stretches by the picture's mean; waveforms pass unchanged."""
-    if picture.dim() != 4:
-        return picture
-    for axis, count, share in (
-        (2, masks.bands, masks.band_share),
-        (3, masks.times, masks.time_share),
-    ):
-        for _ in range(count):
-            width = int(picture.shape[axis] * share)
-            picture = mask_along_axis(picture, width, float(picture.mean()), axis)
-    return picture
 
 
 def _average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
