@@ -94,6 +94,7 @@ def mp3_promise(file: BinaryIO, rate: int) -> float | None:
         file.seek(10 + size if head[:3] == b"ID3" else 0)
         frame = file.read(64)
     at = max(frame.find(b"Xing"), frame.find(b"Info"))
-    if at < 0 or not frame[at + 7] & 1:
+    fields = frame[at + 4 : at + 12]  # which are there, and the number of frames
+    if at < 0 or len(fields) < 8 or not fields[3] & 1:
         return None
-    return int.from_bytes(frame[at + 8 : at + 12]) * (1152 if rate >= 32_000 else 576) / rate
+    return int.from_bytes(fields[4:]) * (1152 if rate >= 32_000 else 576) / rate

@@ -145,6 +145,13 @@ def test_an_mp3_that_does_not_state_its_length_is_read_to_its_end():
     assert wave.facts.notes == () and wave.facts.seconds == pytest.approx(6, abs=0.1)
 
 
+@pytest.mark.parametrize("place", [57, 60])
+def test_an_mp3_whose_tag_is_cut_short_is_read(files, place):
+    data = bytearray(files["mp3"])
+    data[place : place + 4] = b"Info"  # the last bytes that are looked at for a length
+    assert read(bytes(data)).facts.seconds == pytest.approx(2, abs=0.1)
+
+
 def test_damaged_packets_are_left_out_and_noted(files):
     data = bytearray(files["aac"])
     middle = len(data) // 2
