@@ -75,9 +75,10 @@ class Config:
     def __post_init__(self) -> None:
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling is one of {', '.join(POOLINGS)}, not '{self.pooling}'.")
-        if self.window < RATE // 2 or self.hop_s < SHORTEST_HOP_S:
+        if not RATE // 2 <= self.window <= 60 * RATE or self.hop_s < SHORTEST_HOP_S:
             raise ValueError(
-                f"window is at least half a second and hop_s at least {SHORTEST_HOP_S} seconds."
+                "window is half a second to a minute of samples, and hop_s at least "
+                f"{SHORTEST_HOP_S} seconds."
             )
 
     def eer(self, split: str) -> float | None:

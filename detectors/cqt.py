@@ -27,6 +27,12 @@ class LogCQT(nn.Module):
         emphasis: float = 0.97,
     ) -> None:
         super().__init__()
+        fits = low_hz >= 1 and 1 <= octaves < 14 and low_hz * 2**octaves <= RATE / 2
+        if not fits or not 1 <= per_octave <= 200:
+            raise ValueError(
+                f"{octaves} octaves of {per_octave} bands from {low_hz} Hz do not lie between 1 Hz "
+                f"and {RATE // 2} Hz, with 1 to 200 bands each."
+            )
         if hop % 2 ** (octaves - 1):
             raise ValueError(f"hop is a multiple of {2 ** (octaves - 1)}, not {hop}.")
         bands = octaves * per_octave

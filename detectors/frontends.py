@@ -50,6 +50,7 @@ class LogMel(nn.Module):
         centre: bool = False,
     ) -> None:
         super().__init__()
+        _check(n_fft, mels)
         self.hop = hop
         self.centre: bool | Tensor = centre
         self.mel = MelSpectrogram(
@@ -81,6 +82,7 @@ class LogSpec(nn.Module):
 
     def __init__(self, n_fft: int = 320, hop: int = 160, bins: int = 160, centre: bool = False):
         super().__init__()
+        _check(n_fft, bins)
         self.hop, self.bins = hop, bins
         self.centre: bool | Tensor = centre
         self.spec = Spectrogram(n_fft=n_fft, hop_length=hop)
@@ -88,6 +90,12 @@ class LogSpec(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return _log_picture(self.spec(x)[:, : self.bins], self.centre)
+
+
+def _check(n_fft: int, rows: int) -> None:
+    """Refuse sizes that no picture has, before memory for them is asked for."""
+    if not 2 <= n_fft <= RATE or not 1 <= rows <= n_fft // 2 + 1:
+        raise ValueError(f"a spectrum of {n_fft} samples does not make a picture of {rows} rows")
 
 
 def _log_picture(power: Tensor, centre: bool | Tensor) -> Tensor:

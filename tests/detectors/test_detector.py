@@ -202,6 +202,12 @@ MEMBER = {
     [
         ({"frontend": "nope"}, "no front-end 'nope'"),
         ({"frontend_options": {"mels": "many"}}, "'log-mel' does not take these options"),
+        ({"frontend_options": {"mels": 2**31}}, "does not make a picture of 2147483648 rows"),
+        ({"frontend": "log-spec", "frontend_options": {"bins": 2**31}}, "does not make a picture"),
+        ({"frontend_options": {"n_fft": 2**31}}, "a spectrum of 2147483648 samples"),
+        ({"frontend": "log-cqt", "frontend_options": {"per_octave": 2**31}}, "1 to 200 bands"),
+        ({"frontend": "log-cqt", "frontend_options": {"octaves": 10**30}}, "do not lie between"),
+        ({"window": 2**31}, "half a second to a minute"),
         ({"architecture": ["cnn"]}, "architecture: Input should be a valid string"),
         ({"options": {"channels": []}}, "'cnn' does not take these options"),
         ({"options": {"channels": [-1, 2]}}, "'cnn' does not take these options"),
