@@ -56,8 +56,9 @@ class Calibration:
 class Config:
     """Everything but the weights; `config.json` holds it, and unknown keys are refused.
 
-    window: samples that the network reads at once. pooling: clip logit from window logits,
-    "mean", "max" or "top3" (mean of the three highest). figures: measured error rates by split.
+    window: samples that the network reads at once, half a second to a minute. pooling: clip logit
+    from window logits, "mean", "max" or "top3" (mean of the three highest). figures: measured error
+    rates by split.
     """
 
     name: str

@@ -15,7 +15,9 @@ class LogCQT(nn.Module):
     The wavelets of the top octave serve every octave, each on the signal at half the rate of the
     one above (Schörkhuber and Klapuri 2010). Scale and lengths are librosa's, and so are the zeros
     beyond the ends. `hz_edges` (bands + 1 values) are where the bands meet; hop is a multiple of
-    2^(octaves - 1). The defaults are those of 2-D Res-TSSDNet (Hua et al. 2021).
+    2^(octaves - 1). The defaults are those of 2-D Res-TSSDNet (Hua et al. 2021). Raises ValueError
+    for octaves that reach below 1 Hz or above half the sample rate, and for more than 200 bands in
+    one.
     """
 
     def __init__(

@@ -37,7 +37,8 @@ class LogMel(nn.Module):
     """Log-mel picture: (b, n) -> (b, 1, mels, frames), natural log of the mel power.
 
     `centre` subtracts every band's mean over time, which removes the microphone's colour.
-    `hz_edges` (mels + 1 values) are where the bands meet, for the axis of a plot.
+    `hz_edges` (mels + 1 values) are where the bands meet, for the axis of a plot. Raises ValueError
+    for an n_fft above a second or more mels than that has frequencies.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class LogMel(nn.Module):
         centre: bool = False,
     ) -> None:
         super().__init__()
-        _check(n_fft, mels)
+        _check_size(n_fft, mels)
         self.hop = hop
         self.centre: bool | Tensor = centre
         self.mel = MelSpectrogram(
@@ -78,11 +79,12 @@ class LogSpec(nn.Module):
     """Log-power picture with a linear frequency axis: (b, n) -> (b, 1, bins, frames).
 
     The axis that vocoders' upsampling images stand out on; `bins` counts from 0 Hz upwards.
+    Raises ValueError as `LogMel` does.
     """
 
     def __init__(self, n_fft: int = 320, hop: int = 160, bins: int = 160, centre: bool = False):
         super().__init__()
-        _check(n_fft, bins)
+        _check_size(n_fft, bins)
         self.hop, self.bins = hop, bins
         self.centre: bool | Tensor = centre
         self.spec = Spectrogram(n_fft=n_fft, hop_length=hop)
@@ -92,7 +94,7 @@ class LogSpec(nn.Module):
         return _log_picture(self.spec(x)[:, : self.bins], self.centre)
 
 
-def _check(n_fft: int, rows: int) -> None:
+def _check_size(n_fft: int, rows: int) -> None:
     """Refuse sizes that no picture has, before memory for them is asked for."""
     if not 2 <= n_fft <= RATE or not 1 <= rows <= n_fft // 2 + 1:
         raise ValueError(f"a spectrum of {n_fft} samples does not make a picture of {rows} rows")
