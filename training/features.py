@@ -1,4 +1,8 @@
-"""Features computed once and kept on disk, for front-ends too slow to run at every batch."""
+"""Features computed once and kept on disk, for front-ends too slow to run at every batch.
+
+They stay there: batches read the few that they are drawn from, so that memory sets no limit to how
+many variants there are.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +36,10 @@ def featurise(
     audio: Sequence[np.ndarray],
     variants: int = 1,
     like: Mapping[int, int] | None = None,
-) -> list[list[np.ndarray]]:
-    """Features of each (n,) int16 clip and of its augmented variants, (..., frames) float16.
+) -> list[list[Path]]:
+    """Files of the features of each (n,) int16 clip and of its augmented variants.
+
+    np.load reads one as (..., frames) float16.
 
     The first variant is the clip as it is; the others are augmented by the recipe, the same way
     each time, and those of clip i as those of clip like[i], if it has one. A file is named by
@@ -53,22 +59,28 @@ def featurise(
         for variant in range(1, variants):
             jobs.append((clip, [int(seed, 16), variant], folder / f"{name}-{variant}.npy"))
     _make([job for job in jobs if not job[2].exists()], config)
-    features = [np.load(path) for _, _, path in jobs]
-    return [features[i : i + variants] for i in range(0, len(features), variants)]
+    paths = [path for _, _, path in jobs]
+    return [paths[i : i + variants] for i in range(0, len(paths), variants)]
 
 
 class FeatureBatches(Batches):
-    """Batches of features instead of audio: x is (b, ..., frames), each row from any variant."""
+    """Batches of features instead of audio: x is (b, ..., frames), each row from any variant.
+
+    `audio` holds the files of each clip's variants.
+    """
+
+    audio: Sequence[Sequence[Path]]  # type: ignore[assignment]
 
     def _crop(self, row: int, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        variant = rng.integers(len(self.audio[row]))
-        x = self.audio[row][variant]
+        variant = int(rng.integers(len(self.audio[row])))
+        x = np.load(self.audio[row][variant])
         start = rng.integers(0, max(x.shape[-1] - n, 0) + 1)
         frames = (start + np.arange(n)) % x.shape[-1]  # what is too short is repeated
         x, fake = x[..., frames], np.full(n, self.clips[row].is_spoof)
         if row in self.original and rng.random() < self.swaps:
             fake = self._stretch(n, rng)  # augmented alike, the recording lies under its copy
-            x = np.where(fake, x, self.audio[self.original[row]][variant][..., frames])
+            original = np.load(self.audio[self.original[row]][variant])
+            x = np.where(fake, x, original[..., frames])
         return x.astype(np.float32), fake
 
 

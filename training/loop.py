@@ -63,8 +63,8 @@ class Trainer:
         self.half = config.half and _has_bfloat16(self.device)
         self.detector = Detector(detector_config(config))
         begin(self.detector.net, config)
-        self.features: list[list[np.ndarray]] = []  # of train's clips; empty when made on the fly
-        self.held_features: list[list[np.ndarray]] = []
+        self.features: list[list[Path]] = []  # of train's clips; empty when made on the fly
+        self.held_features: list[list[Path]] = []
         if config.cache_variants:
             self._cache()
         self.first = deepcopy(self.detector.net.state_dict()) if config.kept else {}
@@ -100,7 +100,7 @@ class Trainer:
         self.held_features = featurise(self.config, windows)
         standardise = getattr(self.detector.net, "standardise_on", None)
         if standardise:
-            standardise(x for copies in self.features for x in copies)
+            standardise(np.load(path) for paths in self.features for path in paths)
 
     def _rate(self, step: int) -> float:
         """Linear warm-up, then a half cosine to zero."""
@@ -222,7 +222,7 @@ class Trainer:
     def _held(self, rows: slice) -> Tensor:
         """What the network reads of the held clips' first windows."""
         if self.held_features:
-            first = [copies[0] for copies in self.held_features[rows]]
+            first = [np.load(paths[0]) for paths in self.held_features[rows]]
             return torch.from_numpy(np.stack(first).astype(np.float32))
         audio = [cut(a, 0, self.config.window) for a in self.material.held_audio[rows]]
         x = torch.from_numpy(np.stack(audio).astype(np.float32) / 32767).to(self.device)
