@@ -1,0 +1,163 @@
+"""What the program says about its examples, as JSON: the reference of a change of structure.
+
+    python tests/golden/make.py write             # all of it, some minutes
+    python tests/golden/make.py check [--quick]   # differences beyond 1e-6, and exit code 1
+
+Numbers depend a little on the processor, so compare on the machine that wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+RENAMED: dict[str, str] = {}  # method's name in the files -> its name now
+QUICK = ("cnn", "prosody", "resnet")  # detectors that take seconds
+SLOW = {"shap-permutation", "shap-partition", "shapley-patches", "lime-patches"}
+
+
+def scores(names: list[str]) -> dict[str, Any]:
+    """LLR, windows and notes of every detector on every example and on a clip of 1.2 s."""
+    from detectors import load, read
+    from detectors.audio import bare
+
+    waves = {path.stem: read(path) for path in sorted(examples().glob("*.flac"))}
+    waves["short"] = bare(waves["english-real"].samples[16_000:35_200])
+    return {
+        name: {
+            clip: [[s.llr, *[w.llr for w in s.windows]], list(s.notes)]
+            for clip, wave in waves.items()
+            for s in [load(name).score(wave)]
+        }
+        for name in names
+    }
+
+
+def explanations(names: list[str], quick: bool) -> dict[str, Any]:
+    """Every valid method of every detector on four seconds of an example."""
+    from detectors import load, read
+    from detectors.audio import bare
+    from explain import explain, methods
+
+    wave = bare(read(examples() / "english-neural-copy.flac").samples[8_000:72_600])
+    said: dict[str, Any] = {}
+    old = {new: name for name, new in RENAMED.items()}
+    for name in names:
+        detector = load(name)
+        for method in methods(detector):
+            if (quick or name in ("aasist", "fusion")) and old.get(method, method) in SLOW:
+                continue
+            e = explain(detector, wave, method)
+            said[f"{name} {old.get(method, method)}"] = {
+                "shape": list(e.values.shape),
+                "values": sampled(e.values),
+                "times": None if e.times is None else sampled(e.times),
+                "freqs": None if e.freqs is None else sampled(e.freqs),
+                "full": e.full,
+                "empty": e.empty,
+                "forwards": e.forwards,
+                "names": list(e.names),
+            }
+    return said
+
+
+def evaluations() -> dict[str, Any]:
+    """Error rates on a tiny corpus, and the registry's way to the page and back."""
+    import os
+
+    from corpora import tiny_corpus
+    from detectors import BUNDLED, load, read, registry
+
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+        manifest = tiny_corpus(Path(folder))
+        measured = evaluate(manifest, "test", ["cnn", "prosody"])
+        measured.pop("corpus_hash")
+        for row in measured["models"].values():
+            row.pop("version")
+        wave = read(examples() / "french-real.flac")
+        numbers = {}
+        for name in ("cnn", "fusion"):
+            number = registry.register(BUNDLED / name, name)
+            registry.promote(name, number)
+            numbers[name] = load(f"models:/{name}@champion").score(wave).llr
+    return {"evaluate": measured, "registry": numbers}
+
+
+def evaluate(*arguments: Any) -> dict[str, Any]:
+    from training.evaluate import evaluate
+
+    return evaluate(*arguments)
+
+
+def examples() -> Path:
+    return next(p for p in (ROOT / "examples", ROOT / "page" / "examples") if p.is_dir())
+
+
+def sampled(values: np.ndarray) -> list[float]:
+    """Sum, sum of sizes and up to 32 evenly spaced values."""
+    flat = np.asarray(values, dtype=np.float64).ravel()
+    places = np.linspace(0, len(flat) - 1, min(32, len(flat))).round().astype(int)
+    return [float(flat.sum()), float(np.abs(flat).sum()), *flat[places].tolist()]
+
+
+def plain(value: Any) -> Any:
+    """JSON values, NaN as null."""
+    if isinstance(value, dict):
+        return {key: plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def differences(was: Any, now: Any, where: str = "") -> list[str]:
+    """Places where two JSON values differ, numbers by more than 1e-6 of their size."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        found = [f"{where}/{k}: only on one side" for k in was.keys() ^ now.keys()]
+        for key in was.keys() & now.keys():
+            found += differences(was[key], now[key], f"{where}/{key}")
+        return found
+    if isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
+        pairs = enumerate(zip(was, now, strict=True))
+        return [d for i, (a, b) in pairs for d in differences(a, b, f"{where}/{i}")]
+    if isinstance(was, int | float) and isinstance(now, int | float):
+        return [] if abs(was - now) <= 1e-6 * max(1, abs(was)) else [f"{where}: {was} -> {now}"]
+    return [] if was == now else [f"{where}: {was} -> {now}"]
+
+
+def main() -> int:
+    from detectors import bundled
+
+    write, quick = sys.argv[1] == "write", "--quick" in sys.argv
+    names = [name for name in bundled() if not quick or name in QUICK]
+    parts = {
+        "scores": lambda: scores(names),
+        "explanations": lambda: explanations(names, quick),
+        "evaluations": evaluations,
+    }
+    wrong: list[str] = []
+    for part, make in parts.items():
+        file, now = HERE / f"{part}.json", plain(make())
+        if write:
+            file.write_text(json.dumps(now, indent=0) + "\n")
+            continue
+        was = json.loads(file.read_text())
+        if quick and part != "evaluations":
+            was = {key: was[key] for key in was if key.split()[0] in names}
+            was = {k: v for k, v in was.items() if part == "scores" or k.split()[1] not in SLOW}
+        wrong += differences(was, now, part)
+    print("\n".join(wrong[:60]) or "no differences")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
