@@ -23,8 +23,8 @@ from typing import Any
 import gradio as gr
 
 from detectors import BUNDLED, bundled
+from detectors.pool import Shelf
 from detectors.runtime import prepare
-from detectors.shelf import Shelf
 from page import cards, evidence, service
 from page.analysis import Report, analyse, judge
 from page.answer import answer

@@ -14,9 +14,10 @@ from typing import Any
 
 from . import AudioError, Detector, DetectorError, bundled, bundled_config, load, read, registry
 from .catalog import CATALOG
-from .hearing import Hearing
-from .importer import FAMILIES, import_checkpoint
-from .runtime import public, run
+from .commandline import run
+from .errors import public
+from .importers.checkpoints import FAMILIES, import_checkpoint
+from .scoring import Hearing
 
 DOWNLOADS = Path("runs/downloads")
 
@@ -146,11 +147,11 @@ def _import(options: argparse.Namespace) -> int:
     registry.check_name(options.name)
     checkpoint, said = options.checkpoint, "not calibrated"
     if options.url:
-        from .download import download  # httpx takes a while to import
+        from .importers.download import download  # httpx takes a while to import
 
         checkpoint = download(options.url, options.sha256, DOWNLOADS)
     if options.architecture == "hub":
-        from .hub import import_hub
+        from .importers.huggingface import import_hub
 
         labels = options.fake_label, options.real_label
         detector = import_hub(str(checkpoint), options.name, *labels)
@@ -178,9 +179,9 @@ def _import(options: argparse.Namespace) -> int:
 
 def _calibrated(detector: Detector, manifest: Path, split: str) -> Detector:
     """The detector with pooling, threshold and LLRs fitted on clips; needs the training package."""
-    from training.calibrate import calibrate
-    from training.data import decode_all
-    from training.manifest import ManifestError, read_manifest
+    from corpora.audio import decode_all
+    from corpora.manifest import ManifestError, read_manifest
+    from evaluation.calibrate import calibrate
 
     try:
         clips = read_manifest(manifest, split)

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from .errors import reason
 from .frontends import FRONTENDS
 from .models.aasist import AASIST
 from .models.cnn import CNN
@@ -24,7 +25,6 @@ from .models.transformer import ConvTransformer
 from .models.tssdnet import IncTSSDNet, ResTSSDNet
 from .models.tssdnet2d import ResTSSDNet2D
 from .models.vgg16 import VGG16
-from .runtime import reason
 
 
 @dataclass(frozen=True)

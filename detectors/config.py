@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from .audio import RATE
+from .audio.reader import RATE
+from .errors import HearsayError
 
 SHORTEST_HOP_S = 0.01
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -23,7 +24,7 @@ POOLINGS = {
 }
 
 
-class DetectorError(ValueError):
+class DetectorError(HearsayError):
     """A detector that cannot be opened, said in one sentence."""
 
 

@@ -14,11 +14,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .audio import RATE, Waveform
+from .audio.reader import RATE, Waveform
 from .catalog import build, build_frontend
 from .config import POOLINGS, Config, DetectorError
-from .frontends import level
-from .runtime import reason
+from .errors import reason
+from .frontends.spectrograms import level
 
 # Windows scored at once: memory stays flat at any length. A network with large maps says
 # itself how many it takes (windows_at_once).

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import pyfunc
+from . import pyfunc_export
 from .config import Config, DetectorError
 from .detector import READ, Detector, check_files
-from .runtime import digest
-from .store import RegistryError, alone, client, experiment, plain_errors, tracking_uri
+from .files import digest
+from .mlflow_store import RegistryError, alone, client, experiment, plain_errors, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,10 +30,6 @@ PINS = tuple(f"sha256.{name}" for name in READ)  # tags of a version
 CHAMPION = "champion"
 SEEDED = "seeded_champion"  # tag of a registered model: the champion is still `seed`'s choice
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # tracking URIs that are not a server
-
-
-class PromotionError(RegistryError):
-    """A version that must not become champion without `force`."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +78,8 @@ def register(
         model = store.create_logged_model(home, name, run_id, model_type="detector")
         made = Model(model_id=model.model_id, artifact_path=model.artifact_location, run_id=run_id)
         target = Path(scratch, "model")
-        pyfunc.write(folder, target, made)
-        stored = target / pyfunc.INSIDE
+        pyfunc_export.write(folder, target, made)
+        stored = target / pyfunc_export.INSIDE
         card = stored / "card.md"
         store.log_model_artifacts(model.model_id, str(target))
         store.finalize_logged_model(model.model_id, "READY")
@@ -175,7 +171,7 @@ def open_version(version: Version) -> Detector:
 
 
 def promote(name: str, version: int, alias: str = CHAMPION, *, force: bool = False) -> None:
-    """Give `alias` to a version; PromotionError when a new champion would be a step back.
+    """Give `alias` to a version; RegistryError when a new champion would be a step back.
 
     A step back is a dev EER above the upper end of the present champion's dev interval, or none.
     """
@@ -223,7 +219,9 @@ def _fetch(version: Version, names: Iterable[str], target: Path) -> Path:
         files = get_artifact_repository(source, tracking_uri=tracking_uri())
         for name in names:
             try:
-                path = files.download_artifacts(f"{pyfunc.INSIDE}/{name}", dst_path=str(target))
+                path = files.download_artifacts(
+                    f"{pyfunc_export.INSIDE}/{name}", dst_path=str(target)
+                )
             except (MlflowException, OSError) as error:
                 raise RegistryError(f"{name} of {version.uri} cannot be fetched.") from error
             if digest(Path(path)) != version.pins[f"sha256.{name}"]:
@@ -231,11 +229,11 @@ def _fetch(version: Version, names: Iterable[str], target: Path) -> Path:
                     f"{name} of {version.uri} is not the file that was registered: its SHA-256 "
                     "differs from the version's tag, so it was not opened."
                 )
-    return target / pyfunc.INSIDE
+    return target / pyfunc_export.INSIDE
 
 
 def _compare(candidate: Version, champion: Version) -> None:
-    """PromotionError when the candidate is worse on dev than the champion's interval allows."""
+    """RegistryError when the candidate is worse on dev than the champion's interval allows."""
     new, old = _dev_figures(candidate), _dev_figures(champion)
     if old.get("eer") is None:
         return  # nothing to compare with
@@ -248,7 +246,7 @@ def _compare(candidate: Version, champion: Version) -> None:
         reason = f"has a dev EER of {float(new['eer']):.1%}: {there} (at most {limit:.1%})"
     else:
         return
-    raise PromotionError(f"{candidate.name} version {candidate.version} {reason}; use force.")
+    raise RegistryError(f"{candidate.name} version {candidate.version} {reason}; use force.")
 
 
 def _dev_figures(version: Version) -> dict[str, Any]:

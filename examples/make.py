@@ -14,9 +14,9 @@ import av
 import numpy as np
 import soundfile
 
-from detectors.audio import RATE
-from training.fakes import FAKERS
-from training.fakes.swap import swap
+from corpora.fakers import FAKERS
+from corpora.partial_spoof import swap
+from detectors.audio.reader import RATE
 
 HERE = Path(__file__).parent
 SWAPPED = (10.0, 14.0)  # seconds of the long example that are a copy

@@ -13,12 +13,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from detectors.audio import Waveform
+from detectors.audio.reader import Waveform
 from detectors.detector import Detector
 from detectors.runtime import peak_mb
 
-from . import (
-    bands_alone,
+from .coalitions import spectrogram
+from .coalitions.game import Progress, TimeOptions
+from .explanation import ExplainError, Explanation, decisive_seconds
+from .methods import (
+    band_inclusion,
     deeplift,
     gradcam,
     gradients,
@@ -26,23 +29,20 @@ from . import (
     integrated_gradients,
     lime,
     occlusion,
-    pieces,
-    shap_check,
+    owen_patches,
+    shap_library,
     shapley_bands,
-    shapley_grids,
     shapley_groups,
-    shapley_patches,
+    shapley_multigrid,
     shapley_time,
-    spectrum,
+    sliding_window,
 )
-from .explanation import ExplainError, Explanation, decisive_seconds
-from .game import Progress, TimeOptions
 
 METHODS: dict[str, Callable[..., Explanation]] = {
     "shapley-time": shapley_time.attribute,
-    "shapley-grids": shapley_grids.attribute,
+    "shapley-grids": shapley_multigrid.attribute,
     "shapley-bands": shapley_bands.attribute,
-    "shapley-patches": shapley_patches.attribute,
+    "shapley-patches": owen_patches.attribute,
     "shapley-groups": shapley_groups.attribute,
     "gradcam": gradcam.attribute,
     "guided-gradcam": guided_gradcam.attribute,
@@ -51,24 +51,24 @@ METHODS: dict[str, Callable[..., Explanation]] = {
     "saliency": gradients.saliency,
     "deeplift": deeplift.attribute,
     "occlusion": occlusion.attribute,
-    "pieces": pieces.attribute,
-    "bands-alone": bands_alone.attribute,
+    "pieces": sliding_window.attribute,
+    "bands-alone": band_inclusion.attribute,
     "lime-time": lime.over_windows,
     "lime-patches": lime.over_patches,
-    "shap-permutation": shap_check.over_windows,
-    "shap-partition": shap_check.over_patches,
+    "shap-permutation": shap_library.over_windows,
+    "shap-partition": shap_library.over_patches,
 }
 REFUSALS: dict[str, Callable[[Detector], str | None]] = {
     "shapley-groups": shapley_groups.refusal,
     "gradcam": gradcam.refusal,
     "guided-gradcam": guided_gradcam.refusal,
-    "integrated-gradients": spectrum.refusal,
-    "gradient-shap": spectrum.refusal,
-    "saliency": spectrum.refusal,
+    "integrated-gradients": spectrogram.refusal,
+    "gradient-shap": spectrogram.refusal,
+    "saliency": spectrogram.refusal,
     "deeplift": deeplift.refusal,
-    "pieces": pieces.refusal,
-    "shap-permutation": shap_check.refusal,
-    "shap-partition": shap_check.refusal,
+    "pieces": sliding_window.refusal,
+    "shap-permutation": shap_library.refusal,
+    "shap-partition": shap_library.refusal,
 }
 
 __all__ = [

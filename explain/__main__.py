@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from detectors import AudioError, DetectorError, bundled, bundled_config, load, read
+from detectors.commandline import count, natural, output, run
 from detectors.detector import Detector
-from detectors.runtime import count, natural, output, run
+from detectors.files import write
 
 from . import METHODS, ExplainError, Explanation, decisive_seconds, explain
 from .explanation import by_size
-from .files import write
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -92,7 +92,7 @@ def _clip(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from .report import report  # the only command that reaches for training
+    from .measure.report import report  # the only command that reaches for training
 
     text = report(
         options.manifest,
@@ -121,8 +121,8 @@ def _add_corpus(parser: argparse.ArgumentParser) -> None:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    from .audit_corpus import audit_corpus, markdown
-    from .clips import clips_of
+    from .measure.audit_corpus import audit_corpus, markdown
+    from .measure.clips import clips_of
 
     clips = clips_of(options.manifest, options.split, options.clips, options.seed)
     detectors = {name: load(name) for name in options.detectors or bundled()}
@@ -134,8 +134,8 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _corpus(options: argparse.Namespace) -> int:
-    from .clips import clips_of
-    from .corpus import corpus, markdown
+    from .measure.clips import clips_of
+    from .measure.cue_map import corpus, markdown
 
     clips = clips_of(options.manifest, options.split, options.clips, options.seed)
     detectors = {name: load(name) for name in options.detectors or bundled()}
@@ -144,7 +144,7 @@ def _corpus(options: argparse.Namespace) -> int:
     if options.json:
         write(options.json, f"{json.dumps(result, indent=1, allow_nan=False)}\n")
     if options.png:
-        from .corpus_figure import png
+        from .measure.cue_map_figure import png
 
         write(options.png, png(result))
     print(markdown(result))
@@ -152,7 +152,7 @@ def _corpus(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from .bench import bench, table
+    from .measure.bench import bench, table
 
     result = bench(options.detectors or bundled(), options.methods, not options.no_naive)
     print(json.dumps(result, indent=1) if options.json else table(result))

@@ -15,11 +15,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from detectors.audio import RATE, Waveform
+from detectors.audio.reader import RATE, Waveform
 
+from .coalitions.masking import stft
 from .explanation import Explanation, by_size, over_time
-from .heat import heat
-from .players import stft
+from .saliency_colours import heat
 
 WARM, COOL = (0.98, 0.45, 0.09), (0.15, 0.39, 0.92)
 INK, FAINT = "#334155", "#cbd5e1"

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from detectors.errors import HearsayError
+
 ARRAYS = ("values", "times", "freqs", "stderr")
 FAINT = 0.12  # share of the strongest stretch below which another says nothing
 
 
-class ExplainError(ValueError):
+class ExplainError(HearsayError):
     """An explanation that cannot be made, said in one sentence that can be shown as it is."""
 
 

@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 
 from detectors import AudioError, Config, Detector, Score, Waveform, Window, read
-from detectors.hearing import Hearing
 from detectors.registry import Version
+from detectors.scoring import Hearing
 from explain import ExplainError, Explanation, explain, methods
 from explain.fingerprint import fingerprint
 

@@ -13,11 +13,11 @@ from threading import Event
 from typing import TypeVar
 
 from detectors import Waveform
-from detectors.audio import RATE
+from detectors.audio.reader import RATE
 from explain import ExplainError, Explanation, explain, options
 from explain.audit import Variant, audit
-from explain.evidence import Evidence, evidence
-from explain.game import Progress
+from explain.coalitions.game import Progress
+from explain.replay import Evidence, evidence
 
 from .analysis import BY_TIME, Report, opinion_of, worst_start
 from .methods import best, hit_rates

@@ -10,8 +10,8 @@ import numpy as np
 from detectors import Detector, Waveform
 from explain import Explanation
 from explain.audit import Variant
-from explain.evidence import Evidence, Part, Take
 from explain.explanation import by_size
+from explain.replay import Evidence, Part, Take
 
 from . import figures, verdict
 from .analysis import Report, opinion_of

@@ -14,7 +14,7 @@ import numpy as np
 import soundfile as sf
 
 from detectors import AudioError, Waveform, read
-from detectors.audio import RATE
+from detectors.audio.reader import RATE
 from explain import ExplainError
 
 from . import closer, closer_cards

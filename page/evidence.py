@@ -9,19 +9,11 @@ import numpy as np
 
 from detectors import Detector, Waveform
 from explain import Explanation, decisive_seconds
+from explain.coalitions.pooling import passes_over
 from explain.explanation import by_size
-from explain.pooled import passes_over
 
 from . import figures
-from .analysis import (
-    BY_TIME,
-    Opinion,
-    Report,
-    by_frequency,
-    by_time,
-    opinion_of,
-    worst_window,
-)
+from .analysis import BY_TIME, Opinion, Report, by_frequency, by_time, opinion_of, worst_window
 from .cards import panel
 from .methods import BANDS, adds_up, best, hit_rates, hit_sentence, named, question
 from .spectrogram import loudest_cells, spectrogram

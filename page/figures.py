@@ -14,7 +14,7 @@ from html import escape
 import numpy as np
 
 from detectors import Score, Waveform
-from detectors.audio import RATE
+from detectors.audio.reader import RATE
 from detectors.config import Calibration
 from explain import Explanation, decisive_seconds
 from explain.explanation import FAINT, over_time

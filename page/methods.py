@@ -19,8 +19,8 @@ from typing import Any
 
 from detectors import Detector
 from explain import Explanation, methods
-from explain.pooled import passes_over
-from explain.trivial import TRIVIAL
+from explain.coalitions.pooling import passes_over
+from explain.measure.baselines import TRIVIAL
 
 HIT_RATES = Path(__file__).with_name("hit_rates")
 SECONDS, BANDS = "time_swap", "band_swap"  # what was exchanged in the edits of a measurement

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from detectors import DetectorError, registry
-from detectors.audio import RATE, speech_seconds
-from detectors.runtime import reason
-from detectors.shelf import Shelf
+from detectors.audio.reader import RATE, speech_seconds
+from detectors.errors import reason
+from detectors.pool import Shelf
 
 
 def start(shelf: Shelf, bundled: Sequence[Path]) -> threading.Thread:

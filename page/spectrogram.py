@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 
 from detectors import Waveform
-from detectors.audio import RATE
+from detectors.audio.reader import RATE
 from explain import Explanation, decisive_seconds
 from explain.explanation import rebin
-from explain.heat import heat
+from explain.saliency_colours import heat
 
 from .figures import frame, plot, side, signed, towards
 

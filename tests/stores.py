@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from detectors import Config, Detector
-from detectors.store import client
+from detectors.mlflow_store import client
 
 
 def use_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

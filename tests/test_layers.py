@@ -1,4 +1,7 @@
-"""The arrows between the packages: app -> page -> detectors, explain; nothing points back."""
+"""The arrows between the packages, by rule: what a package may import stands in `ARROWS`.
+
+Entry points (`__main__.py`) put commands together from anywhere, but only when a command needs it.
+"""
 
 from __future__ import annotations
 
@@ -8,63 +11,76 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"detectors", "explain", "page", "training"}
-ALLOWED = {
+MEASURING = {"corpora", "evaluation"}
+ARROWS = {  # a package or a room of one -> the packages that it may import beside itself
     "detectors": set(),
+    "corpora": {"detectors"},
+    "evaluation": {"detectors", "corpora"},
     "explain": {"detectors"},
-    "training": {"detectors"},
+    "explain/measure": {"detectors"} | MEASURING,
+    "training": {"detectors"} | MEASURING,
     "page": {"detectors", "explain"},
 }
-# `python -m detectors import --manifest` calibrates, which only training can
-EXCEPT = {"detectors/__main__.py": {"training"}}
-# Explanations are measured on training's manifests, fakers and metrics. Only commands reach these.
-MEASURING = {
-    "explain/audit_corpus.py",
-    "explain/clips.py",
-    "explain/corpus.py",
-    "explain/corpus_figure.py",
-    "explain/evaluate.py",
-    "explain/report.py",
-    "explain/swaps.py",
-    "explain/tables.py",
+PACKAGES = {arrow for arrow in ARROWS if "/" not in arrow}
+ROOMS = {  # inside explain: a room -> the rooms that it may import beside itself
+    "coalitions": set(),
+    "methods": {"coalitions"},
+    "measure": {"coalitions", "methods"},
 }
 
 
-def imported(file: Path) -> set[str]:
+def files(room: str) -> list[Path]:
+    return sorted(
+        file
+        for file in (ROOT / room).rglob("*.py")
+        if (room in PACKAGES and room_of(file) in PACKAGES) or room_of(file) == room
+    )
+
+
+def room_of(file: Path) -> str:
+    """The innermost room of `ARROWS` that a file lies in."""
+    name = file.relative_to(ROOT).as_posix()
+    return max((arrow for arrow in ARROWS if name.startswith(f"{arrow}/")), key=len)
+
+
+def imports(file: Path, nodes: list[ast.stmt] | None = None) -> set[str]:
+    """Absolute dotted names of what a file imports, relative imports made absolute."""
+    package = file.relative_to(ROOT).parent.parts
     names = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_text())) if nodes is None else nodes:
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names.add(node.module.split(".")[0])
-    return names & PACKAGES
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return names
 
 
-@pytest.mark.parametrize("package", sorted(ALLOWED))
-def test_a_package_imports_only_what_it_may(package):
-    files = sorted((ROOT / package).rglob("*.py"))
-    assert files
-    for file in files:
-        name = file.relative_to(ROOT).as_posix()
-        more = {"training"} if name in MEASURING else EXCEPT.get(name, set())
-        assert imported(file) <= ALLOWED[package] | {package} | more, file
+@pytest.mark.parametrize("room", sorted(ARROWS))
+def test_a_package_imports_only_what_it_may(room):
+    assert files(room)
+    for file in files(room):
+        body = ast.parse(file.read_text()).body
+        at_once = file.name == "__main__.py"
+        wanted = imports(file, body if at_once else None)
+        found = {name.partition(".")[0] for name in wanted} & PACKAGES
+        assert found <= ARROWS[room] | {room.partition("/")[0]}, file
 
 
-def test_exceptions_are_imported_only_when_they_are_needed():
-    for name, packages in EXCEPT.items():
-        body = ast.parse((ROOT / name).read_text()).body
-        top = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
-        assert not {ast.unparse(node).split()[1].split(".")[0] for node in top} & packages
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_rooms_of_explain_point_downwards(room):
+    for file in (ROOT / "explain" / room).rglob("*.py"):
+        for name in imports(file):
+            parts = name.split(".")
+            if parts[0] == "explain" and len(parts) > 1 and parts[1] in ROOMS:
+                assert parts[1] in ROOMS[room] | {room}, f"{file} imports {name}"
 
 
-def test_explaining_a_clip_needs_nothing_of_training():
-    measuring = {Path(name).stem for name in MEASURING}
-    for file in (ROOT / "explain").glob("*.py"):
-        if file.relative_to(ROOT).as_posix() not in MEASURING:
-            for node in ast.parse(file.read_text()).body:
-                if isinstance(node, ast.ImportFrom) and node.level == 1:
-                    names = {node.module} if node.module else {alias.name for alias in node.names}
-                    assert not names & measuring, file
+def test_only_commands_reach_for_measuring():
+    for file in files("explain"):
+        body = ast.parse(file.read_text()).body
+        assert not any(".measure" in name for name in imports(file, body)), file
 
 
 def test_nobody_unpickles():

@@ -7,22 +7,20 @@ import json
 import sys
 from pathlib import Path
 
+from corpora.manifest import ManifestError
 from detectors import DetectorError, bundled
-from detectors.runtime import natural, output, run, whole
-from detectors.store import RegistryError
-
-from .config import ConfigError
-from .evaluate import EvaluationError
-from .manifest import ManifestError
-from .splits import SplitError
+from detectors.commandline import natural, output, run
+from detectors.errors import HearsayError
+from detectors.files import whole
+from detectors.mlflow_store import RegistryError
 
 BAD_INPUT = (
-    ConfigError,
+    HearsayError,
     DetectorError,
-    EvaluationError,
+    HearsayError,
     ManifestError,
     RegistryError,
-    SplitError,
+    HearsayError,
 )
 
 
@@ -84,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 def _train(options: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from .config import read_config
+    from .recipe import read_config
     from .run import train
 
     config = read_config(options.config)
@@ -99,9 +97,9 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from .evaluate import evaluate
-    from .published import baseline
-    from .tables import markdown
+    from evaluation.evaluate import evaluate
+    from evaluation.published import baseline
+    from evaluation.tables import markdown
 
     models = options.models or bundled()
     result = evaluate(
@@ -115,8 +113,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _register(options: argparse.Namespace) -> None:
     from detectors import registry
-
-    from .tracking import run_detector
+    from evaluation.tracking import run_detector
 
     with run_detector(options.run) as (folder, run_id):
         version = registry.register(folder, options.name, run_id=run_id)
@@ -139,7 +136,7 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _fakes(options: argparse.Namespace) -> None:
-    from .copies import make_copies
+    from corpora.copy_synthesis import make_copies
 
     print(make_copies(options.manifest, options.split, options.fakers, options.out))
 
@@ -150,13 +147,13 @@ def _card(options: argparse.Namespace) -> None:
     try:
         evaluation = json.loads(options.evaluation.read_text())
     except FileNotFoundError:
-        raise EvaluationError(f"There is no evaluation {options.evaluation}.") from None
+        raise HearsayError(f"There is no evaluation {options.evaluation}.") from None
     except (OSError, ValueError) as error:
-        raise EvaluationError(f"{options.evaluation} cannot be read: {error}.") from error
+        raise HearsayError(f"{options.evaluation} cannot be read: {error}.") from error
     try:
         record(options.folder, evaluation, options.model)
     except (AttributeError, KeyError, TypeError) as error:
-        raise EvaluationError(
+        raise HearsayError(
             f"{options.evaluation} is not what evaluate --json writes: {error}."
         ) from error
 

@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import fftconvolve
 
-from detectors.audio import RATE
+from detectors.audio.reader import RATE
 
 Step = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -7,17 +7,18 @@ from typing import Any
 from torch import nn
 
 from detectors.config import DetectorError
-from detectors.hub import backbone_options, load_backbone
+from detectors.errors import HearsayError
+from detectors.importers.huggingface import backbone_options, load_backbone
 from detectors.models.ssl import SSL
 
-from .config import ConfigError, TrainConfig
+from .recipe import TrainConfig
 
 
 def resolved(config: TrainConfig) -> dict[str, Any]:
     """The recipe's options, with the name of a backbone replaced by its config and features.
 
     Only a recipe may name a folder or a hub model, since only training fetches anything. Raises
-    ConfigError when it cannot be fetched or read.
+    HearsayError when it cannot be fetched or read.
     """
     name = _name(config)
     if name is None:
@@ -25,7 +26,7 @@ def resolved(config: TrainConfig) -> dict[str, Any]:
     try:
         return {**config.options, **backbone_options(name, config.window)}
     except DetectorError as error:
-        raise ConfigError(f"options.backbone: {error}") from error
+        raise HearsayError(f"options.backbone: {error}") from error
 
 
 def start_from_backbone(net: nn.Module, config: TrainConfig) -> None:
@@ -36,7 +37,7 @@ def start_from_backbone(net: nn.Module, config: TrainConfig) -> None:
     try:
         load_backbone(net, name)
     except DetectorError as error:
-        raise ConfigError(f"options.backbone: {error}") from error
+        raise HearsayError(f"options.backbone: {error}") from error
 
 
 def _name(config: TrainConfig) -> str | None:

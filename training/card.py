@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from corpora.manifest import Clip, corpus_hash
 from detectors.config import Config
 from detectors.detector import Detector
+from detectors.errors import HearsayError
 from detectors.models.fusion import Fusion
+from evaluation.evaluate import weights_version
 
-from .config import TrainConfig
-from .evaluate import EvaluationError, weights_version
-from .manifest import Clip, corpus_hash
+from .recipe import TrainConfig
 
 LIMITS = """\
 - Made for speech: what it says of music, singing or speech over music means nothing.
@@ -100,14 +101,14 @@ def record(folder: Path, evaluation: dict[str, Any], name: str | None = None) ->
     """Put one model's figures of an evaluation into a detector folder's config and card.
 
     name: the model's in the evaluation; the one with the folder's weights if None. Raises
-    EvaluationError where the figures are of other weights, of the dev split of a fusion, or there
+    HearsayError where the figures are of other weights, of the dev split of a fusion, or there
     is no card, and KeyError or TypeError for what is no evaluation.
     """
     detector = Detector.open(folder)
     row = _row(evaluation["models"], name, folder)
     split = evaluation["split"] or "all"
     if split == "dev" and isinstance(detector.net, Fusion):
-        raise EvaluationError(
+        raise HearsayError(
             f"{folder} was fitted on dev: its figures there are cross-fitted, and those of an "
             "evaluation would flatter it. They were left as they are."
         )
@@ -122,7 +123,7 @@ def record(folder: Path, evaluation: dict[str, Any], name: str | None = None) ->
         detector.config, figures={**detector.config.figures, split: figures}
     )
     if not (folder / "card.md").is_file():
-        raise EvaluationError(f"{folder} has no card.md to write the figures into.")
+        raise HearsayError(f"{folder} has no card.md to write the figures into.")
     old = (folder / "card.md").read_text()
     before, _, rest = old.partition("## Figures\n")
     _, _, after = rest.partition("## Limits\n")
@@ -137,17 +138,17 @@ def _row(models: dict[str, Any], name: str | None, folder: Path) -> dict[str, An
     if name is None:
         name = next((n for n, row in models.items() if row["version"] == version), str(folder))
     if name not in models:
-        raise EvaluationError(
+        raise HearsayError(
             f"The evaluation holds no '{name}', but {', '.join(models)}. Evaluate {folder} itself."
         )
     row: dict[str, Any] = models[name]
     if row["version"] != version:
-        raise EvaluationError(
+        raise HearsayError(
             f"The figures of '{name}' are those of version {row['version']}, not of the weights in "
             f"{folder} ({version}). Evaluate {folder} itself."
         )
     if row["pooled"]["eer"] is None:
-        raise EvaluationError(f"The evaluation has too few clips for an error rate of '{name}'.")
+        raise HearsayError(f"The evaluation has too few clips for an error rate of '{name}'.")
     return row
 
 

@@ -6,47 +6,16 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from copy import deepcopy
-from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
-from detectors.audio import RATE
+from corpora.manifest import Clip, originals
+from detectors.audio.reader import RATE
 
 from .augment import Augment, move, transmit
-from .manifest import Clip, ManifestError
-
-
-def decode(path: Path) -> np.ndarray:
-    """Audio file -> (n,) float32, mono, 16 kHz.
-
-    Raises ManifestError for what is no audio file, or holds no samples or any that is not finite.
-    """
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise ManifestError(f"{path} cannot be decoded: {error.error_string}") from error
-    mono = samples.mean(axis=1)
-    if rate != RATE:
-        mono = soxr.resample(mono, rate, RATE)
-    if not len(mono):
-        raise ManifestError(f"{path} is empty: it holds no sound.")
-    if not np.isfinite(mono).all():
-        raise ManifestError(f"{path} holds samples that are no finite numbers.")
-    return mono
-
-
-def decode_all(clips: Sequence[Clip]) -> list[np.ndarray]:
-    """All clips as int16, which halves the memory: about 115 MB an hour."""
-    return [
-        np.round(np.clip(decode(c.path), -1, 1) * 32767).astype(np.int16)
-        for c in tqdm(clips, desc="decoding", unit="clip", mininterval=5)
-    ]
 
 
 def epoch_plan(
@@ -167,7 +136,7 @@ class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         Where the crop lies was drawn before, as for any other clip: a stretch that drew the crop to
         itself would show less of the edges, or more.
         """
-        from .fakes.swap import swap  # the fakers' libraries are an extra
+        from corpora.partial_spoof import swap  # the fakers' libraries are an extra
 
         at = crop.start + np.flatnonzero(sound[crop])
         at = at[self._stretch(len(at), rng)]
@@ -182,9 +151,3 @@ class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         start = rng.uniform(0, seconds - long)
         at = np.arange(n) / self.rate
         return (at >= start) & (at < start + long)
-
-
-def originals(clips: Sequence[Clip]) -> dict[int, int]:
-    """Index of each copy (see `copies`) -> index of the recording that it was made of."""
-    at = {c.id: i for i, c in enumerate(clips) if not c.is_spoof}
-    return {i: at[c.original] for i, c in enumerate(clips) if c.is_spoof and c.original in at}

@@ -20,12 +20,12 @@ import torch
 from tqdm import tqdm
 
 from detectors.catalog import build_frontend
-from detectors.frontends import level
-from detectors.runtime import whole
+from detectors.files import whole
+from detectors.frontends.spectrograms import level
 
 from .augment import augment
-from .config import TrainConfig
 from .data import Batches
+from .recipe import TrainConfig
 
 CACHE = Path("runs/features")
 Job = tuple[np.ndarray, list[int], Path]  # int16 audio, what seeds its augmentation, its file

@@ -1,6 +1,7 @@
 """Fit a fusion: logistic regression on dev over the logits of detectors that are trained already.
 
 Dev chooses the weights and also says how good they are, so its figures and the calibration come
+from detectors.errors import HearsayError
 from scores that were cross-fitted over sources: no clip is scored by weights that saw its source.
 Where dev has too few sources for that, they are cross-fitted over speakers.
 """
@@ -16,16 +17,17 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from corpora.manifest import Clip
 from detectors import Detector, load
+from detectors.errors import HearsayError
 from detectors.models.fusion import Fusion
+from evaluation.calibrate import clip_windows, settle
+from evaluation.evaluate import folder_of
+from evaluation.metrics import eer
 
-from .calibrate import clip_windows, settle
 from .card import credit
-from .config import ConfigError, TrainConfig
-from .evaluate import folder_of
 from .loop import Material
-from .manifest import Clip
-from .metrics import eer
+from .recipe import TrainConfig
 
 Fold = tuple[np.ndarray, np.ndarray]  # indices to learn from and to judge
 
@@ -37,14 +39,14 @@ REGULARISATION = 0.02
 def with_members(config: TrainConfig) -> tuple[TrainConfig, list[Detector]]:
     """The recipe with its members' structure as options and their credits, and the members, opened.
 
-    Raises ConfigError when there are none or they read windows of different lengths.
+    Raises HearsayError when there are none or they read windows of different lengths.
     """
     if not config.members:
-        raise ConfigError(f"The fusion '{config.name}' needs members: a list of detectors.")
+        raise HearsayError(f"The fusion '{config.name}' needs members: a list of detectors.")
     members = [load(name) for name in config.members]
     lengths = {member.config.window for member in members}
     if len(lengths) > 1:
-        raise ConfigError(
+        raise HearsayError(
             "Detectors that are fused read windows of one length; these read "
             f"{', '.join(map(str, sorted(lengths)))} samples."
         )
@@ -63,7 +65,7 @@ def with_members(config: TrainConfig) -> tuple[TrainConfig, list[Detector]]:
 def source_folds(clips: Sequence[Clip]) -> list[Fold]:
     """Folds by source, or by speaker, that each leave both labels to learn from.
 
-    Raises ConfigError for clips of which there are none.
+    Raises HearsayError for clips of which there are none.
     """
     labels = np.array([c.is_spoof for c in clips])
     for groups in ([c.source or c.speaker for c in clips], [c.speaker for c in clips]):
@@ -72,7 +74,7 @@ def source_folds(clips: Sequence[Clip]) -> list[Fold]:
             folds = list(GroupKFold(count).split(labels, labels, groups))
             if all(len(set(labels[learned])) == 2 for learned, _ in folds):
                 return folds
-    raise ConfigError(
+    raise HearsayError(
         "A fusion is fitted on dev, some sources or speakers judged by the others: both labels are "
         "needed in two sources or speakers at least."
     )

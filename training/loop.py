@@ -18,21 +18,21 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
-from detectors.audio import RATE
+from corpora.manifest import Clip, originals
+from detectors.audio.reader import RATE
 from detectors.config import Config
 from detectors.detector import Detector, cut
-from detectors.runtime import whole
+from detectors.files import whole
+from evaluation.metrics import auc, eer
 
-from . import columns
+from . import partial_spoof_loss
 from .backbone import resolved
-from .config import TrainConfig
-from .data import Batches, epoch_plan, originals
+from .data import Batches, epoch_plan
+from .distillation import hints
 from .features import FeatureBatches, featurise
-from .hints import hints
-from .manifest import Clip
-from .masks import masked
-from .metrics import auc, eer
-from .start import begin, keep
+from .initialise import begin, keep
+from .recipe import TrainConfig
+from .spec_augment import masked
 
 Report = Callable[[int, dict[str, float]], None]  # (epoch, values)
 JUDGED_AT_ONCE = 4  # windows: twice as long as most crops, they must not cost more than a batch
@@ -187,8 +187,8 @@ class Trainer:
             if self.hints:
                 logit, opinion, missed = self.hints(self.net, features)
                 target = (target + opinion) / 2
-            elif isinstance(self.net, columns.TAKEN_BY) and c.columns:
-                logit, target, missed = columns.judge(
+            elif isinstance(self.net, partial_spoof_loss.TAKEN_BY) and c.columns:
+                logit, target, missed = partial_spoof_loss.judge(
                     self.net, features, target, where, c.smoothing
                 )
                 missed = c.columns * missed

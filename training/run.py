@@ -12,23 +12,24 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from corpora.audio import decode_all
+from corpora.copy_synthesis import make_copies
+from corpora.manifest import Clip, corpus_hash, originals, read_manifest
+from corpora.splits import check_disjoint, fold, links
 from detectors.detector import Detector
-from detectors.runtime import whole
+from detectors.errors import HearsayError
+from detectors.files import whole
+from evaluation.calibrate import calibrate
+from evaluation.tracking import Run
 
-from . import columns
+from . import partial_spoof_loss
 from .augment import Augment
-from .calibrate import calibrate
 from .card import card
-from .config import ConfigError, TrainConfig
-from .copies import make_copies
-from .data import decode_all, originals
+from .distillation import hints
 from .fuse import fuse, source_folds, with_members
-from .hints import hints
+from .initialise import start_from_imagenet
 from .loop import Material, Trainer, detector_config
-from .manifest import Clip, corpus_hash, read_manifest
-from .splits import check_disjoint, fold, links
-from .start import start_from_imagenet
-from .tracking import Run
+from .recipe import TrainConfig
 
 COPIES = Path("runs/copies")
 
@@ -46,8 +47,8 @@ def train(config: TrainConfig, out: Path, folds: tuple[int, int] | None = None) 
     """Train, calibrate and save a detector in `out`; goes on where a killed run stopped.
 
     folds: (k, n) holds out fold k of n inside train and judges on it instead of dev, to rank
-    recipes. Raises ConfigError, ManifestError, SplitError, DetectorError or RegistryError for what
-    cannot be used, and leaves `out` as it was.
+    recipes. Raises HearsayError for what cannot be used, and leaves `out` as it
+    was.
     """
     fusion = config.architecture == "fusion"
     config, members = with_members(config) if fusion else (config, [])
@@ -109,35 +110,39 @@ def check(config: TrainConfig) -> None:
     try:
         detector = Detector(detector_config(config))
     except ValueError as error:
-        raise ConfigError(f"The detector '{config.name}' cannot be built: {error}") from error
+        raise HearsayError(f"The detector '{config.name}' cannot be built: {error}") from error
     if config.architecture == "fusion":
         for key in ("copies", "paired", "swaps", "init"):
             if getattr(config, key):
-                raise ConfigError(f"{key}: a fusion takes its members as they are.")
+                raise HearsayError(f"{key}: a fusion takes its members as they are.")
     elif config.members:
-        raise ConfigError("members: only a fusion has members.")
+        raise HearsayError("members: only a fusion has members.")
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device: PyTorch finds no GPU for cuda here; auto takes what is there.")
+        raise HearsayError("device: PyTorch finds no GPU for cuda here; auto takes what is there.")
     if config.cache_variants and not hasattr(detector.frontend, "hop"):
-        raise ConfigError("cache_variants needs a front-end with frames.")
+        raise HearsayError("cache_variants needs a front-end with frames.")
     if hasattr(detector.net, "standardise_on") and not config.cache_variants:
-        raise ConfigError(f"'{config.architecture}' is trained on cached features: cache_variants.")
+        raise HearsayError(
+            f"'{config.architecture}' is trained on cached features: cache_variants."
+        )
     wanted = config.augment != Augment() and any(dataclasses.astuple(config.augment))
     if config.cache_variants == 1 and wanted:
-        raise ConfigError("augment: with cache_variants: 1 every clip is kept as it is; take more.")
-    if config.columns and not isinstance(detector.net, columns.TAKEN_BY):
-        raise ConfigError("columns: only cnn, resnet and prosody judge parts by themselves.")
+        raise HearsayError(
+            "augment: with cache_variants: 1 every clip is kept as it is; take more."
+        )
+    if config.columns and not isinstance(detector.net, partial_spoof_loss.TAKEN_BY):
+        raise HearsayError("columns: only cnn, resnet and prosody judge parts by themselves.")
     masked = config.spec_augment.bands or config.spec_augment.times
     if masked and detector.frontend(torch.zeros(1, config.window)).dim() != 4:
-        raise ConfigError(f"spec_augment: the front-end {config.frontend} makes no picture.")
+        raise HearsayError(f"spec_augment: the front-end {config.frontend} makes no picture.")
     if config.teachers:
         hints(config, detector.net)
     if config.pretrained:
         start_from_imagenet(detector.net)  # which leaves them in torchvision's cache
     if config.init and not Path(config.init).is_file():
-        raise ConfigError(f"There are no weights {config.init} for '{config.name}' to start from.")
+        raise HearsayError(f"There are no weights {config.init} for '{config.name}' to start from.")
     if config.kept and not (config.init or config.pretrained):
-        raise ConfigError("kept: there are no first weights to keep; name them with init.")
+        raise HearsayError("kept: there are no first weights to keep; name them with init.")
 
 
 def choose(
@@ -145,15 +150,15 @@ def choose(
 ) -> tuple[Sequence[Clip], Sequence[Clip]]:
     """The clips to learn from and those to select on, which share no voice, system or source.
 
-    Raises ConfigError for a manifest without splits, since there would be nothing to select on, and
-    where a part lacks a label.
+    Raises HearsayError for a manifest without splits, since there would be nothing to select on,
+    and where a part lacks a label.
     """
     clips = read_manifest(config.manifest)
     check_disjoint(clips)
     learn = [c for c in clips if c.split == "train"]
     held = [c for c in clips if c.split == "dev"]
     if not learn or not (held or folds):
-        raise ConfigError(
+        raise HearsayError(
             f"{config.manifest} needs clips of the splits train and dev; add a 'split' column."
         )
     if folds:
@@ -165,7 +170,7 @@ def choose(
     if not config.members:
         _both_labels(learn, f"The split train of {config.manifest}")
     if (config.paired or config.swaps) and not originals(learn):
-        raise ConfigError("paired and swaps need copies of train's clips: name fakers in copies.")
+        raise HearsayError("paired and swaps need copies of train's clips: name fakers in copies.")
     return learn, held
 
 
@@ -173,7 +178,7 @@ def _refuse_leaks(config: TrainConfig, held: Sequence[Clip]) -> None:
     """Refuse to judge on a fold what has learned from it already, by way of other detectors."""
     for key in ("members", "teachers"):
         if getattr(config, key):
-            raise ConfigError(
+            raise HearsayError(
                 f"{key}: these learned from all of train, so that they know what a fold holds out; "
                 "train without --fold."
             )
@@ -184,7 +189,7 @@ def _refuse_leaks(config: TrainConfig, held: Sequence[Clip]) -> None:
     begun = json.loads(recipe.read_text()) if recipe.is_file() else {}
     unseen = begun.get("held_hash") == corpus_hash(held)
     if (folder / "config.json").is_file() or (recipe.is_file() and not unseen):
-        raise ConfigError(
+        raise HearsayError(
             f"init: {config.init} may have learned from what the fold holds out. Start from the "
             "checkpoint of a run of the same fold, or from published weights."
         )
@@ -193,7 +198,7 @@ def _refuse_leaks(config: TrainConfig, held: Sequence[Clip]) -> None:
 def _both_labels(clips: Sequence[Clip], what: str) -> None:
     for label in ("bonafide", "spoof"):
         if not any(c.label == label for c in clips):
-            raise ConfigError(f"{what} holds no {label} clips; both labels are needed.")
+            raise HearsayError(f"{what} holds no {label} clips; both labels are needed.")
 
 
 def _copies(config: TrainConfig, clips: Sequence[Clip]) -> Sequence[Clip]:
@@ -209,7 +214,7 @@ def _same_recipe(text: str, out: Path) -> None:
     begun = (out / "checkpoint.pt").exists() or (out / "detector").exists()
     recipe = out / "recipe.json"
     if begun and recipe.exists() and recipe.read_text() != text:
-        raise ConfigError(
+        raise HearsayError(
             f"{out} holds a run of another recipe, fold or corpus (see {recipe.name}); choose "
             "another --out or remove it."
         )

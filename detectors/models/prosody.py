@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..prosody import CHANNELS, GROUPS, MASKS
+from ..frontends.prosody import CHANNELS, GROUPS, MASKS
 from .cnn import AttentivePool, block, fold, stem
 
 PICTURES = ("mel",)  # groups in which neighbouring channels are neighbouring frequencies

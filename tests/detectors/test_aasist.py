@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from detectors import DetectorError
-from detectors.importer import import_checkpoint
+from detectors.importers.checkpoints import import_checkpoint
 from detectors.models.aasist import AASIST
 
 CHECKPOINTS = Path(__file__).parents[3] / "shared" / "checkpoints"

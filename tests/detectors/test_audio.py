@@ -11,8 +11,8 @@ import torch
 from sounds import VOICE, at, every_format, sndfile
 from voice import voice
 
-from detectors import audio, decode
-from detectors.audio import read, speech_spans
+from detectors.audio import decoder, reader
+from detectors.audio.reader import read, speech_spans
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_channels_are_averaged():
 @pytest.mark.parametrize("rate", [8_000, 11_025, 44_100, 192_000])
 def test_resampling_block_by_block_is_resampling_at_once(rate):
     x = at(rate, np.tile(VOICE, 6))
-    assert len(x) > decode.BLOCK
+    assert len(x) > decoder.BLOCK
     assert np.allclose(read((rate, x)).samples, soxr.resample(x, rate, 16_000), atol=1e-6)
 
 
@@ -119,7 +119,7 @@ def test_bandwidth_tells_an_upsampled_telephone_recording(gain):
 
 def test_bandwidth_of_a_tone_is_its_frequency():
     tone = np.sin(2 * np.pi * 2_000 * np.arange(16_000) / 16_000).astype(np.float32)
-    assert audio.bandwidth(tone) == pytest.approx(2_000, abs=250)
+    assert reader.bandwidth(tone) == pytest.approx(2_000, abs=250)
 
 
 def test_speech_is_found_where_it_is_at_any_level():
@@ -149,13 +149,13 @@ def test_speech_in_a_very_long_recording_is_estimated_from_stretches(monkeypatch
         heard.append(len(samples))
         return [(0.0, len(samples) / 32_000)]
 
-    monkeypatch.setattr(audio, "speech_spans", half)
-    assert audio.speech_seconds(np.zeros(1200 * 16_000, np.float32)) == pytest.approx(600)
+    monkeypatch.setattr(reader, "speech_spans", half)
+    assert reader.speech_seconds(np.zeros(1200 * 16_000, np.float32)) == pytest.approx(600)
     assert sum(heard) == 600 * 16_000
 
 
 def test_speech_between_the_stretches_of_a_very_long_recording_is_found():
     silence = np.zeros(1200 * 16_000, np.float32)
-    assert audio.speech_seconds(silence) == 0
+    assert reader.speech_seconds(silence) == 0
     silence[45 * 16_000 : 47 * 16_000] = VOICE  # the first two stretches are 0 to 30 and 62 to 92 s
-    assert audio.speech_seconds(silence) == pytest.approx(2, abs=0.5)
+    assert reader.speech_seconds(silence) == pytest.approx(2, abs=0.5)

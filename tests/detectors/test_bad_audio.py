@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sounds import NOISE, VOICE, at, every_format, sndfile
 
-from detectors import decode
-from detectors.audio import AudioError, read
+from detectors.audio import decoder
+from detectors.audio.reader import AudioError, read
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ def test_adpcm_is_refused_before_libsndfile_sees_it(files, monkeypatch):
     hidden = adpcm[:12] + b"LIST" + struct.pack("<I", 4) + b"INFO" + adpcm[12:]
     extensible = bytearray(sndfile("WAVEX", "PCM_16"))
     extensible[44:46] = b"\x11\x00"  # the GUID's format
-    monkeypatch.setattr(decode.sf, "SoundFile", opened)
+    monkeypatch.setattr(decoder.sf, "SoundFile", opened)
     assert "adpcm" in str(refusal(adpcm))
     for data in (tagged, hidden, bytes(extensible)):
         assert refusal(data).kind in ("unreadable", "empty")

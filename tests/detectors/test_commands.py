@@ -11,7 +11,7 @@ from voice import voice
 
 from detectors import Score, bundled
 from detectors.__main__ import main
-from detectors.hearing import Hearing
+from detectors.scoring import Hearing
 
 
 @pytest.fixture

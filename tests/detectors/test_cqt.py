@@ -7,7 +7,7 @@ import torch
 from toys import hiss
 
 from detectors.catalog import build_frontend
-from detectors.cqt import LogCQT, wavelets
+from detectors.frontends.cqt import LogCQT, wavelets
 
 N = 32_000
 

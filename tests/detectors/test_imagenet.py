@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from detectors import Config, Detector
+from detectors.errors import HearsayError
 from detectors.models.inception import Inception
 from detectors.models.mobilenet import MobileNet
 from detectors.models.vgg16 import VGG16
-from training.config import ConfigError, TrainConfig
+from training.initialise import start_from_imagenet
+from training.recipe import TrainConfig
 from training.run import check
-from training.start import start_from_imagenet
 
 NARROW = {MobileNet: {"width": 0.1}, VGG16: {"width": 0.05}, Inception: {}}
 FILES = {MobileNet: "mobilenet_v2-7ebf99e0.pth", VGG16: "vgg16_bn-6c64b313.pth"}
@@ -91,15 +92,15 @@ def test_the_trunk_takes_over_imagenets_weights(cache):
 
 def test_weights_that_cannot_be_had_or_do_not_fit_are_a_sentence(cache):
     recipe = TrainConfig(name="m", architecture="mobilenet", manifest="", pretrained=True)
-    with pytest.raises(ConfigError, match=r"MobileNet_V2.*no route to host.*Train without"):
+    with pytest.raises(HearsayError, match=r"MobileNet_V2.*no route to host.*Train without"):
         check(recipe)
     torch.save(VGG16(width=0.05).state_dict(), cache / FILES[VGG16])
-    with pytest.raises(ConfigError, match="cannot be used"):
+    with pytest.raises(HearsayError, match="cannot be used"):
         start_from_imagenet(VGG16())
     (cache / FILES[VGG16]).write_bytes(b"<html>")
-    with pytest.raises(ConfigError, match="cannot be used"):
+    with pytest.raises(HearsayError, match="cannot be used"):
         start_from_imagenet(VGG16())
-    with pytest.raises(ConfigError, match="only mobilenet, inception and vgg16"):
+    with pytest.raises(HearsayError, match="only mobilenet, inception and vgg16"):
         check(TrainConfig(name="c", architecture="cnn", manifest="", pretrained=True))
 
 

@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 import torch
-from corpora import tiny_corpus
 from stores import use_store
+from tiny_corpus import tiny_corpus
 
 import detectors
-from detectors import DetectorError, download, registry
+from detectors import DetectorError, registry
 from detectors.__main__ import main
 from detectors.catalog import build
-from detectors.importer import import_checkpoint
+from detectors.importers import download
+from detectors.importers.checkpoints import import_checkpoint
 
 FAMILY = "cnn-lite"
 

@@ -16,8 +16,8 @@ from toys import hiss
 
 from detectors import Detector, DetectorError
 from detectors.catalog import build
-from detectors.frontends import Mel
-from detectors.importer import FAMILIES, import_checkpoint
+from detectors.frontends.spectrograms import Mel
+from detectors.importers.checkpoints import FAMILIES, import_checkpoint
 
 CHECKPOINTS = Path(__file__).parents[3] / "shared" / "checkpoints"
 published = pytest.mark.skipif(

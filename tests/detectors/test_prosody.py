@@ -12,9 +12,7 @@ from parselmouth.praat import call
 from toys import hiss
 from voice import voice
 
-from detectors.frontends import level
-from detectors.models.prosody import ProsodyNet
-from detectors.prosody import (
+from detectors.frontends.prosody import (
     CHANNELS,
     GROUPS,
     JITTER,
@@ -27,6 +25,8 @@ from detectors.prosody import (
     perturbation,
     prosody,
 )
+from detectors.frontends.spectrograms import level
+from detectors.models.prosody import ProsodyNet
 
 LIMITS = (0, 0, 1e-4, 0.02, 1.3)
 

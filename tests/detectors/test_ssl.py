@@ -15,7 +15,7 @@ from voice import voice
 
 from detectors import Config, Detector
 from detectors.detector import check_weights
-from detectors.hub import backbone_options, load_backbone
+from detectors.importers.huggingface import backbone_options, load_backbone
 from detectors.models.extractors import KINDS, extractor
 from detectors.models.ssl import HEADS
 from explain import explain, methods

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from corpora import tiny_corpus
 from scipy.signal import welch
+from tiny_corpus import tiny_corpus
 from torch import Tensor, nn
 from toys import RATE, Tone, hiss, toy, waveform
 from voice import voice
 
+from corpora.manifest import read_manifest
 from detectors import Config, Detector
 from explain import ExplainError
 from explain.__main__ import main
 from explain.audit import VARIANTS, audit
-from explain.audit_corpus import audit_corpus
-from training.manifest import read_manifest
+from explain.measure.audit_corpus import audit_corpus
 
 
 class Opening(nn.Module):

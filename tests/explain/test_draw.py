@@ -11,7 +11,7 @@ from toys import Tone, hiss, toy, waveform, with_tone
 
 from explain import ExplainError, Explanation, explain
 from explain.draw import png, spectrogram_figure, time_figure
-from explain.heat import heat
+from explain.saliency_colours import heat
 
 LONG = waveform(hiss(80_000))
 TIME = Explanation(

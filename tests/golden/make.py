@@ -28,7 +28,7 @@ SLOW = {"shap-permutation", "shap-partition", "shapley-patches", "lime-patches"}
 def scores(names: list[str]) -> dict[str, Any]:
     """LLR, windows and notes of every detector on every example and on a clip of 1.2 s."""
     from detectors import load, read
-    from detectors.audio import bare
+    from detectors.audio.reader import bare
 
     waves = {path.stem: read(path) for path in sorted(examples().glob("*.flac"))}
     waves["short"] = bare(waves["english-real"].samples[16_000:35_200])
@@ -45,7 +45,7 @@ def scores(names: list[str]) -> dict[str, Any]:
 def explanations(names: list[str], quick: bool) -> dict[str, Any]:
     """Every valid method of every detector on four seconds of an example."""
     from detectors import load, read
-    from detectors.audio import bare
+    from detectors.audio.reader import bare
     from explain import explain, methods
 
     wave = bare(read(examples() / "english-neural-copy.flac").samples[8_000:72_600])
@@ -74,7 +74,8 @@ def evaluations() -> dict[str, Any]:
     """Error rates on a tiny corpus, and the registry's way to the page and back."""
     import os
 
-    from corpora import tiny_corpus
+    from tiny_corpus import tiny_corpus
+
     from detectors import BUNDLED, load, read, registry
 
     with tempfile.TemporaryDirectory() as folder:
@@ -94,7 +95,7 @@ def evaluations() -> dict[str, Any]:
 
 
 def evaluate(*arguments: Any) -> dict[str, Any]:
-    from training.evaluate import evaluate
+    from evaluation.evaluate import evaluate
 
     return evaluate(*arguments)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app import Page
-from detectors.shelf import Shelf
+from detectors.pool import Shelf
 
 
 def test_priors_are_weighed_in_the_order_in_which_they_were_asked_for():

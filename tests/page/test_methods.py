@@ -8,7 +8,7 @@ from toys import Tone, toy
 from detectors import BUNDLED, bundled, load
 from explain import METHODS
 from explain.fingerprint import fingerprint
-from explain.trivial import TRIVIAL
+from explain.measure.baselines import TRIVIAL
 from page.methods import (
     BANDS,
     NAMES,

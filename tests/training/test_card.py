@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from corpora.manifest import Clip
 from detectors import Config
 from training.card import card
-from training.config import TrainConfig
-from training.manifest import Clip
+from training.recipe import TrainConfig
 
 RECIPE = TrainConfig(name="mine", architecture="cnn", manifest="data/calls.csv")
 CONFIG = Config("mine", "cnn")

@@ -6,12 +6,12 @@ import json
 import shutil
 
 import pytest
-from corpora import tiny_corpus
 from stores import use_store
+from tiny_corpus import tiny_corpus
 
 from detectors import Detector, load
-from detectors.runtime import digest
-from detectors.store import client
+from detectors.files import digest
+from detectors.mlflow_store import client
 from training.__main__ import main
 
 RECIPE = """
@@ -147,7 +147,7 @@ def test_evaluation_prints_tables_writes_json_and_goes_into_the_card(place, caps
 def test_evaluation_takes_the_bundled_ones_beside_the_baseline(place, capsys, monkeypatch):
     folder = str(place / "runs/small/detector")
     monkeypatch.setattr("training.__main__.bundled", lambda: [folder])
-    monkeypatch.setattr("training.published.baseline", lambda: [("theirs", load(folder))])
+    monkeypatch.setattr("evaluation.published.baseline", lambda: [("theirs", load(folder))])
     manifest = place / "corpus/manifest.csv"
     code, _, _ = run(
         capsys, "evaluate", "--manifest", manifest, "--split", "test", "--json", "both.json"

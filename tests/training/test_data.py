@@ -11,10 +11,11 @@ import pytest
 import soundfile
 from voice import voice
 
+from corpora.audio import decode
+from corpora.manifest import Clip, ManifestError, originals
 from training import augment as augmentations
 from training.augment import CODECS, Augment, augment, through
-from training.data import Batches, decode, epoch_plan, originals
-from training.manifest import Clip, ManifestError
+from training.data import Batches, epoch_plan
 
 EVERYTHING = Augment(*[1.0] * 8)
 STEPS = ("edges", "speed", "reverb", "colour", "noise", "overdrive", "bandwidth", "codec")

@@ -11,8 +11,8 @@ import backbones
 import numpy as np
 import pytest
 import torch
-from corpora import tiny_corpus
 from stores import make_detector, use_store
+from tiny_corpus import tiny_corpus
 from toys import waveform
 from voice import voice
 
@@ -20,7 +20,7 @@ from detectors import Detector, load
 from detectors.catalog import CATALOG, Entry
 from explain import explain, methods
 from training.__main__ import main
-from training.config import TrainConfig, read_config
+from training.recipe import TrainConfig, read_config
 from training.run import train
 
 ROOT = Path(__file__).parents[2]

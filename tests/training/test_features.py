@@ -8,21 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from corpora import tiny_corpus
+from tiny_corpus import tiny_corpus
 from voice import voice
 
+from corpora.audio import decode_all
+from corpora.manifest import read_manifest
 from detectors import Detector
-from detectors.frontends import level
+from detectors.errors import HearsayError
+from detectors.frontends.prosody import CHANNELS, Prosody
+from detectors.frontends.spectrograms import level
 from detectors.models.prosody import ProsodyNet
-from detectors.prosody import CHANNELS, Prosody
 from training import features
 from training.augment import Augment
-from training.columns import judge
-from training.config import ConfigError, TrainConfig
-from training.data import decode_all
 from training.features import FeatureBatches, featurise
 from training.loop import Material, Trainer
-from training.manifest import read_manifest
+from training.partial_spoof_loss import judge
+from training.recipe import TrainConfig
 from training.run import check
 
 CNN_LITE = {"architecture": "cnn-lite", "frontend": "", "options": {}, "cache_variants": 0}
@@ -231,5 +232,5 @@ def test_a_detector_of_cached_features_trains_and_hears_sound(pool, material, tm
     ],
 )
 def test_recipes_that_cannot_be_cached_are_refused(change, sentence):
-    with pytest.raises(ConfigError, match=sentence):
+    with pytest.raises(HearsayError, match=sentence):
         check(replace(RECIPE, **change))

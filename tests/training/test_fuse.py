@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from corpora import tiny_corpus
 from stores import use_store
+from tiny_corpus import tiny_corpus
 from toys import waveform
 from voice import voice
 

@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from corpora import tiny_corpus
+from tiny_corpus import tiny_corpus
 
+from corpora.audio import decode_all
+from corpora.manifest import read_manifest
+from detectors.errors import HearsayError
 from training import loop
-from training.columns import judge
-from training.config import ConfigError, TrainConfig
-from training.data import decode_all
 from training.loop import Material, Trainer
-from training.manifest import read_manifest
+from training.partial_spoof_loss import judge
+from training.recipe import TrainConfig
 
 
 @pytest.fixture(scope="module")
@@ -155,10 +156,10 @@ def test_it_starts_from_the_weights_of_a_detector(material, tmp_path):
     first = Trainer(SMALL, material, tmp_path / "fresh.pt").detector
     assert all(torch.equal(w, weights(again)[k]) for k, w in weights(first).items())
     wider = replace(config, options={"channels": [4, 12], "embedding": 8})
-    with pytest.raises(ConfigError, match="Training cannot start from"):
+    with pytest.raises(HearsayError, match="Training cannot start from"):
         Trainer(wider, material, tmp_path / "wider.pt")
     (tmp_path / "one/weights.safetensors").write_bytes(b"no weights")
-    with pytest.raises(ConfigError, match="Training cannot start from"):
+    with pytest.raises(HearsayError, match="Training cannot start from"):
         Trainer(config, material, tmp_path / "broken.pt")
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from corpora import COLUMNS, tiny_corpus
+from tiny_corpus import COLUMNS, tiny_corpus
 
+from corpora.manifest import corpus_hash
+from detectors.errors import HearsayError
 from training.augment import Augment
-from training.config import ConfigError, SpecAugment, TrainConfig
-from training.manifest import corpus_hash
+from training.recipe import SpecAugment, TrainConfig
 from training.run import check, choose
 
 SMALL = TrainConfig(
@@ -53,7 +54,7 @@ def without(manifest: Path, name: str, label: str, split: str) -> str:
 @pytest.mark.parametrize("key", ["members", "teachers"])
 def test_a_fold_is_not_judged_by_what_knows_all_of_train(manifest, key):
     config = replace(SMALL, manifest=str(manifest), **{key: ("cnn",)})
-    with pytest.raises(ConfigError, match=f"{key}: these learned from all of train"):
+    with pytest.raises(HearsayError, match=f"{key}: these learned from all of train"):
         choose(config, (0, 3))
     choose(config, None)
 
@@ -67,14 +68,14 @@ def test_a_fold_starts_from_published_weights_or_a_run_of_the_same_fold(manifest
         if begun.get("held_hash"):
             assert choose(config, (0, 3))[1] == held
         else:
-            with pytest.raises(ConfigError, match="may have learned from what the fold holds out"):
+            with pytest.raises(HearsayError, match="may have learned from what the fold holds out"):
                 choose(config, (0, 3))
-    with pytest.raises(ConfigError, match="may have learned"):
+    with pytest.raises(HearsayError, match="may have learned"):
         choose(config, (1, 3))
     choose(config, None)
     (tmp_path / "recipe.json").unlink()
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ConfigError, match="may have learned"):
+    with pytest.raises(HearsayError, match="may have learned"):
         choose(config, (0, 3))
 
 
@@ -89,7 +90,7 @@ def test_recipes_of_any_seed_are_ranked_on_the_same_folds(manifest):
 )
 def test_a_split_of_one_label_is_named(manifest, label, split):
     one = without(manifest, "one.csv", label, split)
-    with pytest.raises(ConfigError, match=f"The split {split} of .* holds no {label} clips"):
+    with pytest.raises(HearsayError, match=f"The split {split} of .* holds no {label} clips"):
         choose(replace(SMALL, manifest=one), None)
 
 
@@ -102,7 +103,7 @@ def test_copies_give_train_its_spoofs(manifest, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("key", ["paired", "swaps"])
 def test_pairs_and_swaps_need_copies(manifest, key):
-    with pytest.raises(ConfigError, match="name fakers in copies"):
+    with pytest.raises(HearsayError, match="name fakers in copies"):
         choose(replace(SMALL, manifest=str(manifest), **{key: 0.5}), None)
 
 
@@ -121,7 +122,7 @@ def test_pairs_and_swaps_need_copies(manifest, key):
 def test_a_key_without_effect_or_sense_is_refused(config, change, said, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     check(config)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(HearsayError, match=said):
         check(replace(config, **change))
 
 
@@ -135,5 +136,5 @@ def test_a_fusion_is_not_trained(change):
         SMALL, architecture="fusion", frontend="raw", options={"members": members}, members=("m",)
     )
     check(config)
-    with pytest.raises(ConfigError, match="a fusion takes its members as they are"):
+    with pytest.raises(HearsayError, match="a fusion takes its members as they are"):
         check(replace(config, **change))

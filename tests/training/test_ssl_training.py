@@ -8,17 +8,18 @@ import backbones
 import numpy as np
 import pytest
 import torch
-from corpora import tiny_corpus
+from tiny_corpus import tiny_corpus
 
+from corpora.audio import decode_all
+from corpora.manifest import read_manifest
 from detectors import Detector
-from detectors.hub import load_backbone
+from detectors.errors import HearsayError
+from detectors.importers.huggingface import load_backbone
 from training.__main__ import main
 from training.augment import Augment
 from training.backbone import resolved
-from training.config import ConfigError, TrainConfig
-from training.data import decode_all
 from training.loop import Material, Trainer, detector_config
-from training.manifest import read_manifest
+from training.recipe import TrainConfig
 from training.run import check
 
 CLEAN = Augment(colour=0, reverb=0, noise=0, bandwidth=0, codec=0, clip=0, edges=0)
@@ -142,7 +143,7 @@ def test_other_architectures_may_call_an_option_backbone():
 
 
 def test_a_backbone_that_is_not_there_is_refused_before_anything_is_read(tmp_path, capsys):
-    with pytest.raises(ConfigError, match="neither a folder nor the name of a hub model"):
+    with pytest.raises(HearsayError, match="neither a folder nor the name of a hub model"):
         check(recipe("/no/such/folder"))
     (tmp_path / "ssl.yaml").write_text(
         "name: ssl\narchitecture: ssl\nmanifest: none.csv\nfrontend: raw\n"
@@ -156,5 +157,5 @@ def test_a_backbone_that_is_not_there_is_refused_before_anything_is_read(tmp_pat
 def test_pickled_weights_are_refused(folders, tmp_path):
     (tmp_path / "config.json").write_text((folders["wavlm"] / "config.json").read_text())
     (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
-    with pytest.raises(ConfigError, match="pickled weights are not read"):
+    with pytest.raises(HearsayError, match="pickled weights are not read"):
         check(recipe(tmp_path))

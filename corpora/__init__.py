@@ -1,0 +1,1 @@
+"""Labelled recordings: manifests, splits, their audio, and fakes of our own."""

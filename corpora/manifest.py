@@ -1,0 +1,174 @@
+"""Reads a manifest, a CSV with one audio file a row, into a list of clips.
+
+Only `path`, `label` and `speaker` must be there; paths are relative to the manifest's folder.
+The other columns (id, split, system, family, language, source, seconds, codec, original) have
+defaults, and columns that nobody here needs are left alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from detectors.errors import HearsayError
+
+REQUIRED = ("path", "label", "speaker")
+LABELS = {
+    "bonafide": "bonafide",
+    "bona-fide": "bonafide",
+    "bona fide": "bonafide",
+    "real": "bonafide",
+    "spoof": "spoof",
+    "fake": "spoof",
+}
+UNKNOWN = "unknown"  # the system and family of a spoof whose row does not name them
+
+
+class ManifestError(HearsayError):
+    """A manifest that cannot be used; the message is one sentence to show as it is."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One audio file and what is known of it."""
+
+    id: str
+    path: Path  # absolute
+    label: str  # "bonafide" | "spoof"
+    split: str = ""
+    system: str = "bonafide"  # what made the spoof
+    family: str = "bonafide"
+    speaker: str = ""
+    language: str = ""
+    source: str = ""  # "repository" or "repository#part"
+    seconds: float | None = None
+    codec: str = ""
+    original: str = ""  # id of the recording that this is a copy of
+
+    @property
+    def is_spoof(self) -> bool:
+        return self.label == "spoof"
+
+    @property
+    def repository(self) -> str:
+        """The source without its part: what stands before '#'."""
+        return self.source.partition("#")[0]
+
+
+def read_manifest(path: str | Path, split: str | None = None) -> list[Clip]:
+    """Read the clips of a manifest, or those of one split, in the order of the file.
+
+    Labels may be bonafide, bona-fide or real, and spoof or fake. An empty speaker is named after
+    its source, or, where there is none, after the clip, so that every such clip stands alone.
+    Raises ManifestError when the file, a needed column, a label or an audio file is not as it
+    should be, when two clips share an id, and when nothing is left.
+    """
+    path = Path(path)
+    rows = _rows(path)
+    folder = Path(os.path.abspath(path.parent))
+    clips = [_clip(row, folder, f"{path}, row {n}") for n, row in enumerate(rows, start=1)]
+    if not clips:
+        raise ManifestError(f"The manifest {path} holds no clips.")
+    seen: set[str] = set()
+    for clip in clips:
+        if clip.id in seen:
+            raise ManifestError(f"The manifest {path} has two clips with the id {clip.id!r}.")
+        seen.add(clip.id)
+    if split is not None:
+        splits = sorted({clip.split for clip in clips if clip.split})
+        clips = [clip for clip in clips if clip.split == split]
+        if not clips:
+            there = f"it has {', '.join(splits)}" if splits else "none of its clips names a split"
+            raise ManifestError(
+                f"The manifest {path} has no clips of the split {split!r}: {there}."
+            )
+    missing = [clip.path for clip in clips if not clip.path.is_file()]
+    if missing:
+        raise ManifestError(
+            f"{len(missing)} of {len(clips)} audio files of {path} are missing, "
+            f"the first is {missing[0]}."
+        )
+    return clips
+
+
+def corpus_hash(clips: Sequence[Clip]) -> str:
+    """SHA-256 (64 hex digits) over what the clips are, whatever their order and folder.
+
+    Counts id, label, split, system, family, speaker and source; the audio itself is not read.
+    """
+    lines = sorted(
+        json.dumps([c.id, c.label, c.split, c.system, c.family, c.speaker, c.source]) for c in clips
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """The rows as {column: stripped text}, the required columns checked."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a BOM
+            reader = csv.DictReader(file, restval="")
+            columns = [(column or "").strip() for column in reader.fieldnames or ()]
+            reader.fieldnames = columns
+            absent = [column for column in REQUIRED if column not in columns]
+            if absent:
+                raise ManifestError(
+                    f"The manifest {path} lacks the column {absent[0]!r}; "
+                    f"it needs at least {', '.join(REQUIRED)}."
+                )
+            return [{c: (row[c] or "").strip() for c in columns} for row in reader]
+    except FileNotFoundError:
+        raise ManifestError(f"There is no manifest at {path}.") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(f"The manifest {path} cannot be read as CSV: {error}.") from error
+
+
+def _clip(row: dict[str, str], folder: Path, where: str) -> Clip:
+    label = LABELS.get(row["label"].lower())
+    if label is None:
+        raise ManifestError(
+            f"{where}: the label {row['label']!r} is neither bonafide (or real) "
+            "nor spoof (or fake)."
+        )
+    if not row["path"]:
+        raise ManifestError(f"{where}: the path is empty.")
+    name = row.get("id") or row["path"]
+    source = row.get("source", "")
+    made_by = UNKNOWN if label == "spoof" else label
+    return Clip(
+        id=name,
+        path=Path(os.path.abspath(folder / row["path"])),
+        label=label,
+        split=row.get("split", ""),
+        system=row.get("system") or made_by,
+        family=row.get("family") or made_by,
+        speaker=row["speaker"] or source or name,
+        language=row.get("language", ""),
+        source=source,
+        seconds=_seconds(row.get("seconds", ""), where),
+        codec=row.get("codec", ""),
+        original=row.get("original", ""),
+    )
+
+
+def _seconds(text: str, where: str) -> float | None:
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ManifestError(f"{where}: {text!r} is not a length in seconds.")
+    return seconds
+
+
+def originals(clips: Sequence[Clip]) -> dict[int, int]:
+    """Index of each copy (see `copies`) -> index of the recording that it was made of."""
+    at = {c.id: i for i, c in enumerate(clips) if not c.is_spoof}
+    return {i: at[c.original] for i, c in enumerate(clips) if c.is_spoof and c.original in at}

@@ -1,0 +1,54 @@
+"""What the command lines share: one frame, and arguments that are checked at once."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from pathlib import Path
+
+from .runtime import prepare
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    bad_input: tuple[type[Exception], ...],
+    arguments: list[str] | None = None,
+) -> int:
+    """Parse, prepare and call the command that `parser` chose (its default `command`).
+
+    Returns the command's exit code, 0 if it gives none; 2 and the error's sentence on stderr for
+    input that cannot be used.
+    """
+    parser.add_argument(
+        "--threads", type=count, help="before the command; default: every core", metavar="N"
+    )
+    options = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may be of no encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
+    prepare(options.threads)
+    try:
+        return options.command(options) or 0
+    except bad_input as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def natural(text: str, least: int = 0) -> int:
+    """A whole number from `least` on the command line; argparse says so where it is none."""
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"write a whole number from {least}")
+    return int(text)
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on the command line."""
+    return natural(text, 1)
+
+
+def output(text: str) -> Path:
+    """An argument that names a file to write: refused at once where its folder is missing."""
+    path = Path(text)
+    if not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {path.parent} to write into")
+    return path

@@ -1,0 +1,21 @@
+"""The errors that users see: each is one sentence that can be shown as it is."""
+
+from __future__ import annotations
+
+import re
+
+
+class HearsayError(ValueError):
+    """What cannot be done, and what to do about it, in one sentence for the user."""
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, in one line; its type as well where that is a word or nothing."""
+    said = str(error).strip().partition("\n")[0].rstrip(".")
+    return said if " " in said else f"{type(error).__name__} {said}".strip()
+
+
+def public(text: str) -> str:
+    """Text with its URLs bare: no users and passwords, and no queries, which may be secret too."""
+    nobody = re.sub(r"//[^/\s]*@", "//", text)
+    return re.sub(r"(://[^\s?#]*)[?#]\S*", r"\1", nobody)

@@ -1,0 +1,1 @@
+"""Published checkpoints and Hugging Face models as detectors; none of their code runs."""

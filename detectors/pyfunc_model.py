@@ -1,0 +1,62 @@
+"""What `mlflow models serve` runs: a registered detector behind MLflow's scoring protocol.
+
+MLflow executes this file (models from code); the rest of the program never imports it. A request
+has the column `audio` and a clip in each row, an audio file in base64 or mono samples at 16 kHz:
+
+    {"dataframe_split": {"columns": ["audio"], "data": [["UklGRiR9AABXQVZF..."]]}}
+    {"inputs": {"audio": [[0.0, 0.012, -0.007]]}, "params": {"prior": 0.1}}
+
+The answer has p_fake, llr, verdict and error for each row, in the same order.
+"""
+
+import base64
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+from . import AudioError, Detector, Waveform, read
+from .audio.reader import RATE
+
+
+class ServedDetector(PythonModel):
+    """One detector, opened from the version's own files."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Open the detector folder among the version's artifacts."""
+        self.detector = Detector.open(context.artifacts["detector"])
+
+    def predict(
+        self,
+        context: PythonModelContext,
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Score the clip in every row; one that cannot be scored says why in `error`."""
+        prior = (params or {}).get("prior", 0.5)
+        return [self._answer(audio, prior) for audio in model_input["audio"]]
+
+    def _answer(self, audio: str | bytes | list[float], prior: float) -> dict[str, Any]:
+        try:
+            score = self.detector.score(_decode(audio))
+            p_fake = score.p_fake(prior)
+        except ValueError as error:  # of the recording, of the prior or of the detector
+            return {"p_fake": None, "llr": None, "verdict": None, "error": str(error)}
+        verdict = self.detector.config.calibration.verdict(score.llr, prior)
+        return {"p_fake": p_fake, "llr": score.llr, "verdict": verdict, "error": None}
+
+
+def _decode(audio: str | bytes | list[float]) -> Waveform:
+    try:
+        if isinstance(audio, str):
+            audio = base64.b64decode(audio, validate=True)
+        source = audio if isinstance(audio, bytes) else (RATE, np.asarray(audio, dtype=np.float32))
+    except (ValueError, TypeError):
+        said = "The audio is neither a file written in base64 nor a list of numbers."
+        raise AudioError("unreadable", said) from None
+    return read(source)
+
+
+set_model(ServedDetector())

@@ -1,0 +1,1 @@
+"""Detectors measured on labelled clips: metrics, calibration, error rates and their tracking."""

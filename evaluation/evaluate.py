@@ -1,0 +1,252 @@
+"""Detectors against a labelled manifest: error rates with intervals, and what dumb cues would get.
+
+    result = evaluate(Path("manifest.csv"), "test", ["cnn", "models:/cnn@champion"])
+    print(tables.markdown(result))
+
+What each figure means:
+
+- pooled: all clips. same_source: the bona fide clips of sources that also hold spoofs against the
+  spoofs of those sources, where room, channel and storage give nothing away.
+- at_dev_threshold: decisions at the threshold that was stored with the detector (chosen on dev).
+- verdicts: how many clips of each label get which of the page's three verdicts, at even odds.
+- by_family, by_system: those spoofs against the bona fide clips of their own sources where there
+  are at least ENOUGH of these, else against all bona fide clips; "against" says which.
+- shortcuts: the AUC that one property of the audio reaches alone, in the better direction, hence
+  0.5 to 1.
+- clips, spoof and bonafide count what a figure was computed from. Intervals are 95 %, by bootstrap
+  over speakers. A figure from fewer than FEWEST clips of a label, or an interval from fewer than
+  metrics.FEWEST_SPEAKERS, is None.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from corpora.audio import decode
+from corpora.manifest import Clip, ManifestError, corpus_hash, read_manifest
+from detectors import BUNDLED, AudioError, Detector, Waveform, bundled, load, read, registry
+from detectors.audio.reader import RATE, bare
+from detectors.config import Calibration
+from detectors.errors import HearsayError
+from detectors.files import digest, whole
+from detectors.scoring import Hearing
+
+from . import metrics
+
+ENOUGH = 10
+FEWEST = 3
+VERDICTS = ("fake", "inconclusive", "real")
+SHORTCUTS = ("duration", "level", "bandwidth", "leading_silence")
+
+
+def evaluate(
+    manifest: Path,
+    split: str | None,
+    models: Sequence[str],
+    seed: int = 0,
+    scores_out: Path | None = None,
+    extra: Sequence[tuple[str, Detector]] = (),
+) -> dict[str, Any]:
+    """Score every clip of a split (or of the whole manifest) with every detector, and measure.
+
+    models: names that detectors.load takes. extra: more detectors under names of their own.
+    scores_out: CSV of id, label, model, llr. Returns {split, seed, clips, corpus_hash, models:
+    {name: `measure` and version, failed}, shortcuts}, ready for JSON. Clips without speech, or of a
+    fraction of a second, are scored like all others; one that cannot be decoded counts as failed,
+    and its llr is left empty. Raises ManifestError, DetectorError, RegistryError or
+    HearsayError.
+    """
+    clips = read_manifest(manifest, split)
+    if len({clip.label for clip in clips}) < 2:
+        raise HearsayError(f"All clips of {manifest} are {clips[0].label}; both labels are needed.")
+    names = list(dict.fromkeys(models))
+    opened: dict[str, tuple[Detector, str | None]] = {n: (load(n), _version(n)) for n in names}
+    opened |= {name: (detector, None) for name, detector in extra}
+    llr, cues = score_all(clips, {name: detector for name, (detector, _) in opened.items()})
+    if scores_out is not None:
+        _write_scores(scores_out, clips, llr)
+    measured = {}
+    for name, (detector, version) in opened.items():
+        scored = np.isfinite(llr[name])
+        kept = [clip for clip, good in zip(clips, scored, strict=True) if good]
+        if len({clip.label for clip in kept}) < 2:
+            raise HearsayError(f"{name} could score no clips of one of the labels.")
+        figures = measure(kept, llr[name][scored], detector.config.calibration, seed)
+        measured[name] = {"version": version, "failed": int((~scored).sum()), **figures}
+    return {
+        "split": split,
+        "seed": seed,
+        "clips": len(clips),
+        "corpus_hash": corpus_hash(clips),
+        "models": measured,
+        "shortcuts": _shortcut_aucs(clips, cues),
+    }
+
+
+def measure(
+    clips: Sequence[Clip], llr: NDArray[np.float64], calibration: Calibration, seed: int = 0
+) -> dict[str, Any]:
+    """All figures of one detector from its LLRs (n,) for n clips of both labels.
+
+    {pooled, same_source, at_dev_threshold, verdicts, cllr, min_cllr, min_dcf, act_dcf, by_family,
+    by_system}; pooled, same_source and the rows of by_family and by_system are {eer, eer_ci, auc,
+    clips, spoof, bonafide}. calibration: the detector's, whose verdicts are counted.
+    """
+    threshold = calibration.threshold
+    labels = np.array([clip.is_spoof for clip in clips], dtype=np.int64)
+    speakers = np.array([clip.speaker for clip in clips])
+    sources = np.array([clip.source for clip in clips])
+    mixed = set(sources[labels == 1]) & set(sources[labels == 0]) - {""}
+
+    def compare(keep: NDArray[np.bool_]) -> dict[str, Any]:
+        return _compare(llr[keep], labels[keep], speakers[keep], seed)
+
+    def against(spoofs: NDArray[np.bool_]) -> dict[str, Any]:
+        own = (labels == 0) & np.isin(sources, list(set(sources[spoofs]) - {""}))
+        same = own.sum() >= ENOUGH
+        row = compare(spoofs | (own if same else labels == 0))
+        return {**row, "against": "same-source" if same else "all"}
+
+    def rows(names: NDArray[np.str_]) -> dict[str, Any]:
+        spoof_names = sorted(set(names[labels == 1].tolist()))
+        return {name: against((labels == 1) & (names == name)) for name in spoof_names}
+
+    return {
+        "pooled": compare(np.ones(len(clips), dtype=bool)),
+        "same_source": compare(np.isin(sources, list(mixed))),
+        "at_dev_threshold": {
+            "threshold": threshold,
+            **metrics.at_threshold(llr, labels, threshold),
+        },
+        "verdicts": _verdicts(llr, labels, calibration),
+        "cllr": metrics.cllr(llr, labels),
+        "min_cllr": metrics.min_cllr(llr, labels),
+        "min_dcf": metrics.min_dcf(llr, labels),
+        "act_dcf": metrics.act_dcf(llr, labels),
+        "by_family": rows(np.array([clip.family for clip in clips])),
+        "by_system": rows(np.array([clip.system for clip in clips])),
+    }
+
+
+def _verdicts(
+    llr: NDArray[np.float64], labels: NDArray[np.int64], calibration: Calibration
+) -> dict[str, dict[str, int]]:
+    """{label: {verdict: clips}}."""
+    said = [calibration.verdict(value) for value in llr]
+    counts = Counter(zip(labels.tolist(), said, strict=True))
+    return {
+        label: {verdict: counts[spoof, verdict] for verdict in VERDICTS}
+        for label, spoof in (("spoof", 1), ("bonafide", 0))
+    }
+
+
+def _compare(
+    llr: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    speakers: NDArray[np.str_],
+    seed: int,
+) -> dict[str, Any]:
+    """{eer, eer_ci, auc, clips, spoof, bonafide} of some clips; None where they are too few."""
+    spoof, bonafide = int(labels.sum()), int((1 - labels).sum())
+    row: dict[str, Any] = {"eer": None, "eer_ci": None, "auc": None}
+    if min(spoof, bonafide) >= FEWEST:
+        row["eer"] = metrics.eer(llr, labels)
+        row["auc"] = metrics.auc(llr, labels)
+        row["eer_ci"] = metrics.eer_interval(llr, labels, speakers.tolist(), seed)
+    return {**row, "clips": len(labels), "spoof": spoof, "bonafide": bonafide}
+
+
+def score_all(
+    clips: Sequence[Clip], detectors: dict[str, Detector]
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
+    """LLRs (n,) of each detector and shortcut cues (n, 4); NaN where a clip cannot be decoded."""
+    llr = {name: np.full(len(clips), np.nan) for name in detectors}
+    cues = np.full((len(clips), len(SHORTCUTS)), np.nan)
+    for i, clip in enumerate(tqdm(clips, desc="scoring", unit="clip", mininterval=1)):
+        wave = _wave(clip.path)
+        if wave is not None:
+            cues[i] = shortcuts(wave.samples)
+            hearing = Hearing(wave)
+            for name, detector in detectors.items():
+                llr[name][i] = hearing.score(detector).llr
+    return llr, cues
+
+
+def shortcuts(samples: NDArray[np.float32]) -> tuple[float, ...]:
+    """What a dumb detector could look at, from (n,) samples at 16 kHz, in the order of SHORTCUTS.
+
+    Length in s; RMS in dB; of the energy above 1 kHz, the share above 7 kHz in dB; seconds before
+    the first 10-ms frame that comes within 40 dB of the loudest.
+    """
+    power = np.square(samples, dtype=np.float64)
+    spectrum = np.square(np.abs(np.fft.rfft(samples.astype(np.float64))))
+    hz = np.fft.rfftfreq(len(samples), 1 / RATE)
+    step = RATE // 100
+    frames = np.add.reduceat(power, np.arange(0, len(power), step))
+    return (
+        len(samples) / RATE,
+        _decibel(power.mean()),
+        _decibel(spectrum[hz > 7000].sum() / max(spectrum[hz > 1000].sum(), 1e-12)),
+        int(np.argmax(frames >= frames.max() * 1e-4)) * step / RATE,
+    )
+
+
+def _decibel(power: float) -> float:
+    return 10 * math.log10(max(power, 1e-12))
+
+
+def _shortcut_aucs(clips: Sequence[Clip], cues: NDArray[np.float64]) -> dict[str, float]:
+    decoded = np.isfinite(cues).all(axis=1)
+    labels = np.array([clip.is_spoof for clip in clips])[decoded]
+    aucs = (metrics.auc(cue[decoded], labels) for cue in cues.T)
+    return {name: max(auc, 1 - auc) for name, auc in zip(SHORTCUTS, aucs, strict=True)}
+
+
+def _wave(path: Path) -> Waveform | None:
+    """The clip, however short and whether speech is heard in it or not; None if undecodable.
+
+    What libsndfile does not know (M4A, AMR, ...) goes through the reader that the page uses.
+    """
+    try:
+        samples = decode(path)
+    except ManifestError:
+        try:
+            return read(path)
+        except AudioError:
+            return None
+    return bare(samples)
+
+
+def _version(name: str) -> str:
+    """The number of a registered version, or the start of the SHA-256 of a folder's weights."""
+    if name.startswith("models:/"):
+        return str(registry.resolve(name).version)
+    return weights_version(folder_of(name))
+
+
+def folder_of(name: str) -> Path:
+    """The folder of a bundled detector, or the one that is named by its path."""
+    return BUNDLED / name if name in bundled() else Path(name)
+
+
+def weights_version(folder: Path) -> str:
+    """What tells the weights of a detector folder from others: the start of their SHA-256."""
+    return digest(folder / "weights.safetensors")[:12]
+
+
+def _write_scores(path: Path, clips: Sequence[Clip], llr: dict[str, NDArray[np.float64]]) -> None:
+    with whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "label", "model", "llr"])
+        for name, values in llr.items():
+            for clip, value in zip(clips, values.tolist(), strict=True):
+                writer.writerow([clip.id, clip.label, name, value if math.isfinite(value) else ""])

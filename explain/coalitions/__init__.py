@@ -1,0 +1,1 @@
+"""Games over parts of a clip: the parts, what stands in for them, and what they are worth."""

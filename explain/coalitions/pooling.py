@@ -1,0 +1,54 @@
+"""Coalitions of moments, for a network that describes each moment and then pools over time.
+
+No baseline stands in the place of what a coalition leaves out: noise and silence have features
+too, which such a network judges as it judges a voice's. Masking the sound would have pitch sought
+anew in every coalition, and break it at each seam.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from detectors.detector import Detector
+from detectors.frontends.prosody import HOP, Prosody
+
+from .masking import Windows
+from .segment import Stretch
+
+
+def passes_over(detector: Detector) -> bool:
+    """Is what a coalition leaves out passed over, with nothing in its place?"""
+    return isinstance(detector.frontend, Prosody)
+
+
+class Pooled:
+    """Logits when the network pools the moments of a coalition of windows alone.
+
+    A game as `spliced.Splicer` is one, of a pass through the front-end. A feature group of which
+    nothing is heard stands at its training mean, as in `shapley_groups`.
+    """
+
+    passes, each, batch = 2, 0, 32
+
+    def __init__(self, detector: Detector, stretch: Stretch, players: Windows) -> None:
+        net: Any = detector.net
+        with torch.inference_mode():
+            features = detector.frontend(stretch.fill(stretch.samples[None]))
+            self.net, self.maps = net, net.maps(features)
+            self.absent = net.embed(net.mean[:, None].expand_as(features))
+        frames = torch.arange(features.shape[-1])
+        middles = (frames * HOP + HOP // 2) % len(stretch.samples)
+        windows = players.left[middles][None]
+        self.windows = [net.columns(windows, x)[0] for x in self.maps]  # of each map's columns
+
+    def __call__(self, coalitions: Tensor) -> Tensor:
+        heard = [coalitions[:, windows] for windows in self.windows]
+        some = [columns.any(dim=1, keepdim=True) for columns in heard]
+        embeddings = self.net.pool(
+            [x.expand(len(coalitions), -1, -1) for x in self.maps],
+            [columns | ~found for columns, found in zip(heard, some, strict=True)],
+        )
+        return self.net.head(torch.where(torch.stack(some, dim=1), embeddings, self.absent))

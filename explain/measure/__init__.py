@@ -1,0 +1,1 @@
+"""Explanations measured against ground truth, and over whole corpora."""

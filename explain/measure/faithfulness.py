@@ -1,0 +1,139 @@
+"""What a map is worth beyond ground truth: is it faithful, stable, and about this model?"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from detectors.audio.reader import RATE, Waveform, bare
+from detectors.detector import Detector
+
+from ..audit import mp3
+from ..coalitions.masking import baseline, istft, stft, windows
+from ..coalitions.segment import Stretch, decisive
+from ..explanation import Explanation
+from .localisation import curve_area, max_sensitivity, rank_correlation, relevance
+
+Method = Callable[..., Explanation]
+
+STEPS = 10  # pieces of time, or bands, that deletion and insertion take away in turn
+FILLS = ("noise", "zeros")
+NOISE_DB = 50.0  # below the clip: inaudible under speech
+GAIN_DB = 6.0
+BATCH = 4
+
+
+def probe(
+    detector: Detector,
+    method: Method,
+    wave: Waveform,
+    axis: str,
+    here: Explanation,
+    scrambled: Detector,
+) -> dict[str, Any]:
+    """Faithfulness, stability and sanity of one explanation; None where a question has no answer.
+
+    {deletion, insertion: {fill: area}, seed_stability, mp3_stability, max_sensitivity: {noise,
+    gain}, randomisation}. here: what the method says about the wave. axis: "time" or "band", one
+    that it has. scrambled: the detector with shuffled weights, see `scramble`.
+    """
+    x = wave.samples
+    noise = np.random.default_rng(0).standard_normal((2, len(x))).astype(np.float32)
+    hidden = noise * float(np.std(x)) * 10 ** (-NOISE_DB / 20)
+    quieter = x * np.float32(10 ** (-GAIN_DB / 20))
+
+    def again(samples: np.ndarray) -> np.ndarray:
+        return method(detector, bare(samples)).values
+
+    return {
+        **faithfulness(detector, wave, axis, here),
+        "seed_stability": _seeds(detector, method, wave, here),
+        "mp3_stability": _number(rank_correlation(here.values, again(mp3(x)))),
+        "max_sensitivity": {
+            "noise": _number(max_sensitivity(here.values, [again(x + h) for h in hidden])),
+            "gain": _number(max_sensitivity(here.values, [again(quieter)])),
+        },
+        "randomisation": _number(rank_correlation(here.values, method(scrambled, wave).values)),
+    }
+
+
+def faithfulness(
+    detector: Detector, wave: Waveform, axis: str, explanation: Explanation | None = None
+) -> dict[str, dict[str, float]]:
+    """Areas under the deletion and insertion curves of the logit, {deletion, insertion: {fill}}.
+
+    Ten equal stretches, or bands, are taken away or put back, the most relevant first; without an
+    explanation in a random order. What a good map names first lowers the logit at once when it
+    goes, and lifts it when it comes: a low deletion area, a high insertion area. Two fills, since
+    either may be a cue of its own. Source: Petsiuk et al. 2018, "RISE", section 4.2.
+    """
+    stretch = decisive(detector, wave, 0.0)
+    pinned = stretch.pin(detector)
+    end = len(stretch.samples) / RATE if axis == "time" else RATE / 2
+    cells = np.random.default_rng(0).standard_normal(STEPS)
+    if explanation is not None:
+        named = relevance(explanation, axis, np.linspace(0, end, STEPS + 1))
+        if named is None:
+            raise ValueError(f"An explanation by {explanation.method} has no {axis} axis.")
+        cells = named
+    rank = np.argsort(np.argsort(-cells, kind="stable"))
+    first = torch.from_numpy(rank[None] < np.arange(STEPS + 1)[:, None])  # (k, pieces)
+    keep = _keep_time if axis == "time" else _keep_bands
+    areas: dict[str, dict[str, float]] = {"deletion": {}, "insertion": {}}
+    for fill in FILLS:
+        behind = baseline(stretch.samples, fill, 0)
+        for name, on in (("deletion", ~first), ("insertion", first)):
+            masked = keep(stretch, behind, on)
+            areas[name][fill] = curve_area(_logits(pinned, stretch.fill(masked)))
+    return areas
+
+
+def scramble(detector: Detector, seed: int = 0) -> Detector:
+    """The detector with every weight tensor shuffled: same scales, nothing learnt.
+
+    Source: Adebayo et al. 2018, "Sanity checks for saliency maps", independent randomisation of
+    all layers; a map that stays the same was never about the model.
+    """
+    chance = torch.Generator().manual_seed(seed)
+    net = copy.deepcopy(detector.net)
+    with torch.no_grad():
+        for weight in net.parameters():
+            order = torch.randperm(weight.numel(), generator=chance)
+            weight.copy_(weight.flatten()[order].view_as(weight))
+    return Detector(detector.config, net)
+
+
+def _keep_time(stretch: Stretch, behind: Tensor, on: Tensor) -> Tensor:
+    return windows(len(stretch.samples), STEPS).mask(stretch.samples, behind, on)
+
+
+def _keep_bands(stretch: Stretch, behind: Tensor, on: Tensor) -> Tensor:
+    spectrum, floor = stft(stretch.samples[None]), stft(behind[None])
+    bins = spectrum.shape[1]
+    here = on[:, torch.arange(bins) * STEPS // bins][..., None]
+    return istft(torch.where(here, spectrum, floor), len(stretch.samples))
+
+
+def _logits(detector: Detector, x: Tensor) -> np.ndarray:
+    with torch.inference_mode():
+        parts = [detector.logits(part, levelled=True) for part in x.split(BATCH)]
+    return torch.cat(parts).double().numpy()
+
+
+def _seeds(detector: Detector, method: Method, wave: Waveform, here: Explanation) -> float | None:
+    """Rank correlation with another seed's map; 1 for a method that draws nothing."""
+    parameters = inspect.signature(method).parameters
+    if not {"seed", "options"} & parameters.keys():  # `options` are those of all time games
+        return 1.0
+    return _number(rank_correlation(here.values, method(detector, wave, seed=1).values))
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,119 @@
+"""Grad-CAM (Selvaraju et al. 2017, eq. 1-2) on the last convolutional map, kept signed.
+
+The original clips negative evidence away; here a cell may also speak for "real".
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from captum.attr import LayerGradCam
+from torch import Tensor
+
+from detectors.audio.reader import RATE, Waveform
+from detectors.detector import Detector
+from detectors.models.fusion import Fusion
+from detectors.scoring import members
+
+from ..coalitions.segment import Stretch, decisive
+from ..explanation import ExplainError, Explanation
+
+BIN = RATE // 100  # the map is drawn in steps of 10 ms
+COMMON = np.linspace(0, RATE / 2, 65)  # edges in Hz on which a fusion's maps are added
+
+
+def refusal(detector: Detector) -> str | None:
+    """Why there is no map to look at, or None if there is one of bands by time."""
+    parts = members(detector) if isinstance(detector.net, Fusion) else [detector]
+    if all(hasattr(part.net, "gradcam_layer") and hz_edges(part) is not None for part in parts):
+        return None
+    return "its network has no convolutional map of bands by time"
+
+
+def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = None) -> Explanation:
+    """Map (bands, 10-ms steps) of the decisive stretch, from one forward and one backward pass.
+
+    A cell is the channel sum of activation times its channel's mean gradient, so the map adds up
+    to about the logit where the head is near linear; no completeness is promised (residual and
+    empty are NaN). The coarse map is interpolated to the front-end's bands. A repeated short clip
+    gets the sum over its repeats. A fusion's map is its members' in bands of 125 Hz, weighed as
+    their logits are. Raises ExplainError for a detector without such a map.
+    """
+    reason = refusal(detector)
+    if reason:
+        raise ExplainError(f"Grad-CAM does not explain {detector.config.name}: {reason}.")
+    stretch = decisive(detector, wave, start_s)
+    if isinstance(detector.net, Fusion):
+        values, logit = np.zeros(()), float(detector.net.bias)
+        for weight, member in zip(detector.net.weight.tolist(), members(detector), strict=True):
+            own, one = _map(member, stretch)
+            values = values + weight * _spread(np.array(hz_edges(member))) @ own
+            logit += weight * one
+        freqs, forwards = COMMON, len(detector.net.nets)
+    else:
+        values, logit = _map(detector, stretch)
+        freqs, forwards = np.asarray(hz_edges(detector), dtype=np.float64), 1
+    values, edges = own_time(values, stretch)
+    return Explanation(
+        method="gradcam",
+        detector=detector.config.name,
+        values=values,
+        times=stretch.seconds(edges),
+        freqs=freqs,
+        full=logit,
+        empty=math.nan,
+        residual=math.nan,
+        forwards=forwards,
+        notes=stretch.notes,
+    )
+
+
+def _map(detector: Detector, stretch: Stretch) -> tuple[np.ndarray, float]:
+    """One network's map (bands, steps of the window), and its logit."""
+    with torch.no_grad():
+        picture = detector.frontend(stretch.fill(stretch.samples[None]))
+    logits = []
+
+    def net(picture: Tensor) -> Tensor:
+        logits.append(detector.net(picture))
+        return logits[-1]
+
+    picture = picture.clone().requires_grad_()  # weights are frozen: gradients start here
+    coarse = LayerGradCam(net, detector.net.gradcam_layer).attribute(picture)
+    return resize(coarse.detach(), detector, stretch), float(logits[-1].detach())
+
+
+def _spread(edges: np.ndarray) -> np.ndarray:
+    """(common bands, bands): the share of each band, between edges in Hz, in the common ones."""
+    top, bottom = np.minimum(COMMON[1:, None], edges[1:]), np.maximum(COMMON[:-1, None], edges[:-1])
+    return (top - bottom).clip(min=0) / np.diff(edges)
+
+
+def hz_edges(detector: Detector) -> list[float] | None:
+    """Where the bands meet: said by the front-end, or by a network with filters of its own."""
+    edges = getattr(detector.frontend, "hz_edges", None)
+    return getattr(detector.net, "hz_edges", None) if edges is None else edges
+
+
+def resize(coarse: Tensor, detector: Detector, stretch: Stretch) -> np.ndarray:
+    """(1, 1, rows, columns) -> (bands, steps of the window), keeping the sum over the map."""
+    size = (len(hz_edges(detector) or ()) - 1, math.ceil(stretch.window / BIN))
+    fine = F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
+    share = coarse.shape[2] * coarse.shape[3] / (size[0] * size[1])
+    return (fine[0, 0] * share).double().numpy()
+
+
+def own_time(columns: np.ndarray, stretch: Stretch) -> tuple[np.ndarray, np.ndarray]:
+    """Sum what stands evenly across the window into 10-ms steps of the clip's own samples.
+
+    columns (bands, c) -> values (bands, t), edges (t + 1,) in samples; repeats are folded.
+    """
+    n, c = len(stretch.samples), columns.shape[1]
+    edges = np.append(np.arange(0, n, BIN), n)
+    centre = ((np.arange(c) + 0.5) * stretch.window / c).astype(np.int64)
+    values = np.zeros((len(edges) - 1, len(columns)))
+    np.add.at(values, centre % n // BIN, columns.T)
+    return values.T, edges

@@ -1,0 +1,71 @@
+"""Shapley values of frequency bands: which bands moved the logit, and how far.
+
+The game: players are bands, v(S) is the logit when the clip's spectrogram keeps its magnitudes in
+the bands of S and falls to the floor in the others; see `spectrum.patches` and `shapley.solve`.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from detectors.audio.reader import Waveform
+from detectors.detector import Detector
+
+from ..coalitions.game import Progress
+from ..coalitions.shapley import Solution, solve
+from ..coalitions.spectrogram import Patches, bands_budget, patches, spectrum
+from ..explanation import ExplainError, Explanation
+
+BANDS = range(2, 33)
+
+
+def attribute(
+    detector: Detector,
+    wave: Waveform,
+    *,
+    bands: int = 8,
+    baseline: str = "noise",
+    budget: int | None = None,
+    seed: int = 0,
+    start_s: float | None = None,
+    progress: Progress | None = None,
+) -> Explanation:
+    """Shapley values (bands,) of equal bands from 0 Hz to 8 kHz, over the decisive stretch.
+
+    bands: 2 to 32. budget: coalitions that may be played, each a forward; by default the 256 that
+    make 8 bands exact, or fewer on a large network (`spectrum.bands_budget`). Values are exact
+    where all 2^bands fit, else they have standard errors, and still add up. baseline and start_s:
+    see `spectrum.spectrum`. Raises ExplainError.
+    """
+    played = game(detector, wave, bands, baseline, start_s)
+    if budget is None:
+        budget = max(bands_budget(detector), 4 * bands)  # with fewer a draw is refused
+    solution = solve(played, budget, seed, progress)
+    return explanation("shapley-bands", detector, played, solution)
+
+
+def game(
+    detector: Detector, wave: Waveform, bands: int, baseline: str, start_s: float | None
+) -> Patches:
+    """The game of equal bands; ExplainError for a number of them that is none of `BANDS`."""
+    if bands not in BANDS:
+        raise ExplainError(f"bands is a number from {BANDS[0]} to {BANDS[-1]}, not {bands}.")
+    return patches(spectrum(detector, wave, baseline, start_s), 1, bands)
+
+
+def explanation(method: str, detector: Detector, game: Patches, solution: Solution) -> Explanation:
+    """A solved game of bands as a method's explanation of a detector."""
+    return Explanation(
+        method=method,
+        detector=detector.config.name,
+        values=solution.values,
+        times=None,
+        freqs=game.freqs,
+        names=tuple(f"{a:.0f} to {b:.0f} Hz" for a, b in pairwise(game.freqs)),
+        full=solution.full,
+        empty=solution.empty,
+        residual=solution.residual,
+        stderr=solution.stderr,
+        forwards=game.forwards,
+        notes=game.notes,
+    )

@@ -1,0 +1,61 @@
+"""Shapley values of time windows: which seconds moved the logit, and how far.
+
+The game: players are windows of the clip, v(S) is the detector's logit when only the windows in S
+are heard and the rest is background; see `game.time_game` and `shapley.solve`.
+"""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from detectors.audio.reader import Waveform
+from detectors.detector import Detector
+
+from ..coalitions.game import Progress, TimeOptions, time_game
+from ..coalitions.shapley import solve
+from ..explanation import ExplainError, Explanation
+
+PLAYERS = range(2, 65)
+
+
+def attribute(
+    detector: Detector,
+    wave: Waveform,
+    *,
+    players: int = 8,
+    budget: int = 1024,
+    progress: Progress | None = None,
+    **options: Unpack[TimeOptions],
+) -> Explanation:
+    """Shapley values (players,) of equal windows across the clip's decisive stretch.
+
+    players: 2 to 64. budget: coalitions that may be played; all 2^players are where they fit (up
+    to 10 players by default), and nothing is estimated then. Otherwise values have standard
+    errors, and still add up. residual is the distance from the efficiency axiom, sum = v(all) -
+    v(none). options: see `game.time_game`. Raises ExplainError.
+    """
+    check_players(players)
+    plays = min(2**players, budget)
+    game = time_game(detector, wave, players, plays, progress=progress, **options)
+    solution = solve(game, budget, options.get("seed", 0), progress)
+    return Explanation(
+        method="shapley-time",
+        detector=detector.config.name,
+        values=solution.values,
+        times=game.times,
+        freqs=None,
+        full=solution.full,
+        empty=solution.empty,
+        residual=solution.residual,
+        stderr=solution.stderr,
+        forwards=game.forwards,
+        notes=game.notes,
+    )
+
+
+def check_players(players: int) -> None:
+    """ExplainError unless this many windows can play."""
+    if players not in PLAYERS:
+        raise ExplainError(
+            f"players is a number from {PLAYERS[0]} to {PLAYERS[-1]}, not {players}."
+        )

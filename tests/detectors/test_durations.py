@@ -1,0 +1,41 @@
+"""Headers come from strangers: whatever bytes they hold, a reader answers, and keeps its place."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detectors.audio.durations import endless_wav, mp3_promise, ogg_ends, wav_promise, wav_tag
+
+CHUNK = st.builds(
+    lambda name, size, body: name + size.to_bytes(4, "little") + body,
+    st.sampled_from([b"fmt ", b"data", b"JUNK", b"LIST"]),
+    st.sampled_from([0, 1, 16, 40, 0x7FFFFFFF, 0xFFFFFFFF]),
+    st.binary(max_size=50),
+)
+WAV = st.lists(CHUNK, max_size=5).map(lambda chunks: b"RIFF\0\0\0\0WAVE" + b"".join(chunks))
+MP3 = st.builds(
+    lambda tag, frame, xing, rest: tag + frame + xing + rest,
+    st.sampled_from([b"", b"ID3\4\0\0\0\0\0\2\0\0"]),
+    st.binary(max_size=64),
+    st.sampled_from([b"Xing", b"Info"]),
+    st.binary(max_size=20),
+)
+ANY = st.one_of(st.binary(max_size=80), WAV, MP3, st.binary(max_size=30).map(b"OggS".__add__))
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [wav_tag, endless_wav, wav_promise, ogg_ends, lambda file: mp3_promise(file, 44_100)],
+    ids=["wav_tag", "endless_wav", "wav_promise", "ogg_ends", "mp3_promise"],
+)
+@given(content=ANY, place=st.integers(0, 90))
+def test_a_reader_answers_and_keeps_its_place(ask, content, place):
+    file = io.BytesIO(content)
+    file.seek(place)
+    answer = ask(file)
+    assert answer is None or answer >= 0
+    assert file.tell() == place
