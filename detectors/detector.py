@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +73,21 @@ class Detector:
         self.net.eval().requires_grad_(False)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.frontend.eval()
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (64 hex digits) of what decides the answers: config and weights.
+
+        Detectors of equal digest answer alike, whatever they are called and whatever was measured
+        of them: the config's name and figures stay outside.
+        """
+        config = asdict(self.config)
+        del config["name"], config["figures"]
+        digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+        for name, weight in sorted(self.net.state_dict().items()):
+            digest.update(f"{name} {weight.dtype} {tuple(weight.shape)} ".encode())
+            digest.update(weight.cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
 
     @property
     def batch(self) -> int:

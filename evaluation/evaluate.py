@@ -33,11 +33,11 @@ from tqdm import tqdm
 
 from corpora.audio import decode
 from corpora.manifest import Clip, ManifestError, corpus_hash, read_manifest
-from detectors import BUNDLED, AudioError, Detector, Waveform, bundled, load, read, registry
+from detectors import BUNDLED, AudioError, Detector, Waveform, bundled, load, read
 from detectors.audio.reader import RATE, bare
 from detectors.config import Calibration
 from detectors.errors import HearsayError
-from detectors.files import digest, whole
+from detectors.files import whole
 from detectors.scoring import Hearing
 
 from . import metrics
@@ -69,19 +69,19 @@ def evaluate(
     if len({clip.label for clip in clips}) < 2:
         raise HearsayError(f"All clips of {manifest} are {clips[0].label}; both labels are needed.")
     names = list(dict.fromkeys(models))
-    opened: dict[str, tuple[Detector, str | None]] = {n: (load(n), _version(n)) for n in names}
-    opened |= {name: (detector, None) for name, detector in extra}
-    llr, cues = score_all(clips, {name: detector for name, (detector, _) in opened.items()})
+    opened = {name: load(name) for name in names} | dict(extra)
+    llr, cues = score_all(clips, opened)
     if scores_out is not None:
         _write_scores(scores_out, clips, llr)
     measured = {}
-    for name, (detector, version) in opened.items():
+    for name, detector in opened.items():
         scored = np.isfinite(llr[name])
         kept = [clip for clip, good in zip(clips, scored, strict=True) if good]
         if len({clip.label for clip in kept}) < 2:
             raise HearsayError(f"{name} could score no clips of one of the labels.")
         figures = measure(kept, llr[name][scored], detector.config.calibration, seed)
-        measured[name] = {"version": version, "failed": int((~scored).sum()), **figures}
+        failed = int((~scored).sum())
+        measured[name] = {"version": _version(name, detector), "failed": failed, **figures}
     return {
         "split": split,
         "seed": seed,
@@ -226,21 +226,14 @@ def _wave(path: Path) -> Waveform | None:
     return bare(samples)
 
 
-def _version(name: str) -> str:
-    """The number of a registered version, or the start of the SHA-256 of a folder's weights."""
-    if name.startswith("models:/"):
-        return str(registry.resolve(name).version)
-    return weights_version(folder_of(name))
+def _version(name: str, detector: Detector) -> str:
+    """The number of a registered version, or the start of any other detector's digest."""
+    return detector.version if name.startswith("models:/") else detector.digest[:12]
 
 
 def folder_of(name: str) -> Path:
     """The folder of a bundled detector, or the one that is named by its path."""
     return BUNDLED / name if name in bundled() else Path(name)
-
-
-def weights_version(folder: Path) -> str:
-    """What tells the weights of a detector folder from others: the start of their SHA-256."""
-    return digest(folder / "weights.safetensors")[:12]
 
 
 def _write_scores(path: Path, clips: Sequence[Clip], llr: dict[str, NDArray[np.float64]]) -> None:

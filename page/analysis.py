@@ -19,9 +19,8 @@ from detectors import AudioError, Config, Detector, Score, Waveform, Window, rea
 from detectors.registry import Version
 from detectors.scoring import Hearing
 from explain import ExplainError, Explanation, explain, methods
-from explain.fingerprint import fingerprint
 
-from .methods import BANDS, LIT, best, hit_rates
+from .methods import BANDS, LIT, best, hit_rates, network_fingerprint
 
 LONGEST_S = 600.0
 # Shown without being asked: of each the one that was measured to be the best for the detector.
@@ -46,7 +45,7 @@ class Opinion:
     @cached_property
     def weights(self) -> str:
         """Fingerprint of the network: what was measured belongs to it, not to a name."""
-        return fingerprint(self.detector.net)
+        return network_fingerprint(self.detector)
 
     @property
     def config(self) -> Config:

@@ -10,6 +10,7 @@ knows nothing, on the same clips, is not offered.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -53,11 +54,19 @@ Rates = Mapping[str, Any]
 def hit_rates(weights: str) -> Rates:
     """{method: {detector: figures}} of the runs of `python -m explain evaluate` in `hit_rates/`.
 
-    weights: fingerprint of the network that is asked about; what was measured with others says
-    nothing of it.
+    weights: `network_fingerprint` of the detector that is asked about; what was measured with
+    others says nothing of it.
     """
     runs = [json.loads(path.read_text()) for path in sorted(HIT_RATES.glob("*.json"))]
     return joined([_with(weights, run) for run in runs])
+
+
+def network_fingerprint(detector: Detector) -> str:
+    """Twelve hex digits of a network's weights, by which the files in `hit_rates/` know it."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(detector.net.state_dict().items()):
+        digest.update(name.encode() + weight.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def _with(weights: str, run: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from detectors.config import Config
 from detectors.detector import Detector
 from detectors.errors import HearsayError
 from detectors.models.fusion import Fusion
-from evaluation.evaluate import weights_version
 
 from .recipe import TrainConfig
 
@@ -100,12 +99,12 @@ def _languages(clips: Sequence[Clip]) -> list[str]:
 def record(folder: Path, evaluation: dict[str, Any], name: str | None = None) -> None:
     """Put one model's figures of an evaluation into a detector folder's config and card.
 
-    name: the model's in the evaluation; the one with the folder's weights if None. Raises
+    name: the model's in the evaluation; the one of the folder's detector if None. Raises
     HearsayError where the figures are of other weights, of the dev split of a fusion, or there
     is no card, and KeyError or TypeError for what is no evaluation.
     """
     detector = Detector.open(folder)
-    row = _row(evaluation["models"], name, folder)
+    row = _row(evaluation["models"], name, folder, detector.digest[:12])
     split = evaluation["split"] or "all"
     if split == "dev" and isinstance(detector.net, Fusion):
         raise HearsayError(
@@ -132,9 +131,8 @@ def record(folder: Path, evaluation: dict[str, Any], name: str | None = None) ->
     Detector(config, detector.net).save(folder, text)
 
 
-def _row(models: dict[str, Any], name: str | None, folder: Path) -> dict[str, Any]:
-    """The figures under a name, or those of the folder's weights, which they must be of."""
-    version = weights_version(folder)
+def _row(models: dict[str, Any], name: str | None, folder: Path, version: str) -> dict[str, Any]:
+    """The figures under a name, or those of the folder's detector, which they must be of."""
     if name is None:
         name = next((n for n, row in models.items() if row["version"] == version), str(folder))
     if name not in models:

@@ -28,7 +28,6 @@ from detectors.detector import Detector
 
 from .. import METHODS, methods
 from ..explanation import ExplainError, Explanation
-from ..fingerprint import fingerprint
 from . import localisation
 from .baselines import TRIVIAL
 from .faithfulness import faithfulness, probe, scramble
@@ -62,7 +61,7 @@ def evaluate(
     whose thresholds F1 is taken at. scratch: file of JSON lines, one a clip, detector and method;
     what is there is not computed again. Returns {seed, corpus_hash, turned, clips, skipped,
     detectors, planted, weights, methods: {name: {detector: figures}}}, ready for JSON; weights are
-    fingerprints of the networks. Raises ExplainError for a method that explains none of the
+    the detectors' digests. Raises ExplainError for a method that explains none of the
     detectors, a scratch file of another evaluation, and clips without speech.
     """
     valid = {name: _methods(detector, chosen) for name, detector in detectors.items()}
@@ -99,7 +98,7 @@ def evaluate(
         "planted": {
             name: found(METHODS[name], draws) for name in names if draws and name in methods(exact)
         },
-        "weights": {name: fingerprint(detector.net) for name, detector in detectors.items()},
+        "weights": {name: detector.digest for name, detector in detectors.items()},
         "methods": figures(used, names, list(detectors), thresholds, turned),
     }
 
@@ -114,7 +113,7 @@ class _Subject:
     def __init__(self, name: str, detector: Detector) -> None:
         self.name, self.detector = name, detector
         # a retrained or recalibrated detector starts anew
-        self.pin = fingerprint(detector.net, detector.config.to_json())
+        self.pin = detector.digest
         self.clip = ""
         self.swaps: list[Swap] = []
         self._scrambled: Detector | None = None

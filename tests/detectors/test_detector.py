@@ -166,6 +166,21 @@ def test_saved_and_opened_it_is_the_same_detector(tmp_path, architecture):
     assert [p.name for p in tmp_path.iterdir()] == ["d"]
 
 
+def test_the_digest_is_of_what_decides_the_answers(tmp_path):
+    detector = fresh("cnn", hop_s=2)
+    detector.save(tmp_path / "d")
+    assert load(tmp_path / "d").digest == detector.digest
+
+    def other(**changes) -> str:
+        return Detector(dataclasses.replace(detector.config, **changes), detector.net).digest
+
+    assert other(name="another", figures={"dev": {"eer": 0.1}}) == detector.digest
+    others = {other(hop_s=1.0), other(calibration=Calibration(2.0)), other(pooling="max")}
+    detector.net.out.bias.add_(1e-6)
+    others |= {other()}
+    assert len(others) == 4 and detector.digest not in others
+
+
 def test_what_is_no_detector_is_refused_in_a_sentence(tmp_path):
     with pytest.raises(DetectorError, match="There is no detector 'nobody'"):
         load("nobody")

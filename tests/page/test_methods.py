@@ -7,7 +7,6 @@ from toys import Tone, toy
 
 from detectors import BUNDLED, bundled, load
 from explain import METHODS
-from explain.fingerprint import fingerprint
 from explain.measure.baselines import TRIVIAL
 from page.methods import (
     BANDS,
@@ -18,6 +17,7 @@ from page.methods import (
     hit_sentence,
     joined,
     named,
+    network_fingerprint,
     offered,
     passed,
 )
@@ -126,7 +126,7 @@ def test_what_was_measured_with_other_weights_says_nothing(monkeypatch, tmp_path
 
 def test_every_detector_that_comes_along_was_measured():
     for name in bundled():
-        rates = hit_rates(fingerprint(load(BUNDLED / name).net))
+        rates = hit_rates(network_fingerprint(load(BUNDLED / name)))
         assert any(name in by_detector for by_detector in rates.values()), name
 
 
