@@ -32,7 +32,7 @@ from page.closer_panel import CloserPanel, playable
 from page.panels import EMPTY, nothing, panels
 
 HERE = Path(__file__).parent
-EXAMPLES = sorted((HERE / "examples").glob("*.flac"))
+EXAMPLES = sorted((HERE / "page" / "examples").glob("*.flac"))
 ONE_AT_A_TIME = "analysis"  # the queue's name for everything that runs detectors
 Updates = dict[Any, Any]
 
@@ -213,7 +213,7 @@ def launch(page: Page, host: str, port: int) -> None:
         run_history=False,
         enable_monitoring=False,
         footer_links=[],
-        allowed_paths=[str(HERE / "examples")],
+        allowed_paths=[str(HERE / "page" / "examples")],
         favicon_path=None,
         theme=theme(),
         css_paths=HERE / "page" / "style.css",

@@ -21,7 +21,7 @@ from ..explanation import ExplainError
 
 N_FFT = 512  # 32 ms: harmonics of a voice stand apart
 HOP = N_FFT // 4
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "page" / "examples"
 RAMP_S = 0.010  # long enough not to click, short against a syllable
 
 

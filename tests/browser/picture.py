@@ -21,7 +21,7 @@ def main() -> None:
     ):
         page = visit(browser, address)
         page.wait_for_selector("#served:not(:has-text('bundled')):has-text('champion')")
-        upload(page, ROOT / "examples" / "english-4-seconds-copied.flac")
+        upload(page, ROOT / "page" / "examples" / "english-4-seconds-copied.flac")
         await_all(page)
         page.wait_for_timeout(500)
         page.screenshot(path=ROOT / "docs" / "page.png", full_page=True)

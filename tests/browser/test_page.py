@@ -14,7 +14,7 @@ from voice import voice
 from detectors import BUNDLED, bundled, registry
 from page.methods import NAMES
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "page" / "examples"
 QUICK = ("cnn", "res-tssdnet")
 PRIOR_IN_VERDICT = "document.querySelector('#verdict').innerText.includes('1 in 100 recordings')"
 pytestmark = [

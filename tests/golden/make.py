@@ -101,7 +101,7 @@ def evaluate(*arguments: Any) -> dict[str, Any]:
 
 
 def examples() -> Path:
-    return next(p for p in (ROOT / "examples", ROOT / "page" / "examples") if p.is_dir())
+    return ROOT / "page" / "examples"
 
 
 def sampled(values: np.ndarray) -> list[float]:
