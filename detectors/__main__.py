@@ -14,7 +14,7 @@ from typing import Any
 
 from . import AudioError, Detector, DetectorError, bundled, bundled_config, load, read, registry
 from .catalog import CATALOG
-from .commandline import run
+from .commandline import Commands, run
 from .errors import public
 from .importers.checkpoints import FAMILIES, import_checkpoint
 from .scoring import Hearing
@@ -24,13 +24,13 @@ DOWNLOADS = Path("runs/downloads")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 2 and a sentence on stderr for input that cannot be used."""
-    return run(_parser(), (DetectorError,), arguments)
-
-
-def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m detectors", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_commands(parser.add_subparsers(required=True, metavar="COMMAND"))
+    return run(parser, arguments)
 
+
+def add_commands(commands: Commands) -> None:
+    """Add the parser of each command; its default `command` runs it."""
     # argparse would name the options first, and --models takes what follows it for a model
     usage = "%(prog)s FILE [FILE ...] [--models MODEL [MODEL ...]] [--prior SHARE] [--json]"
     score = commands.add_parser("score", usage=usage, help="is the voice in these files synthetic?")
@@ -62,7 +62,6 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("--manifest", type=Path, metavar="CSV", help="calibrate on its clips")
     importing.add_argument("--split", help="of the manifest (default: dev)")
     importing.add_argument("--out", type=Path, help="write the folder, do not register")
-    return parser
 
 
 def _score(options: argparse.Namespace) -> int:

@@ -6,30 +6,29 @@ import argparse
 import io
 import sys
 from pathlib import Path
+from typing import TypeAlias
 
+from .errors import HearsayError
 from .runtime import prepare
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
-def run(
-    parser: argparse.ArgumentParser,
-    bad_input: tuple[type[Exception], ...],
-    arguments: list[str] | None = None,
-) -> int:
+
+def run(parser: argparse.ArgumentParser, arguments: list[str] | None = None) -> int:
     """Parse, prepare and call the command that `parser` chose (its default `command`).
 
-    Returns the command's exit code, 0 if it gives none; 2 and the error's sentence on stderr for
-    input that cannot be used.
+    Returns:
+        The command's exit code, 0 if it gives none; 2, with the error's sentence on stderr, for
+        input that cannot be used.
     """
-    parser.add_argument(
-        "--threads", type=count, help="before the command; default: every core", metavar="N"
-    )
+    parser.add_argument("--threads", type=count, help="default: every core", metavar="N")
     options = parser.parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may be of no encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     prepare(options.threads)
     try:
         return options.command(options) or 0
-    except bad_input as error:
+    except HearsayError as error:
         print(error, file=sys.stderr)
         return 2
 

@@ -60,7 +60,7 @@ def write(folder: Path, target: Path, model: Model) -> None:
         shutil.copytree(package, code, ignore=shutil.ignore_patterns("bundled", "__pycache__"))
         mlflow.pyfunc.save_model(
             path=str(target),
-            python_model=str(package / "serving.py"),
+            python_model=str(package / "pyfunc_model.py"),
             artifacts={"detector": str(detector)},
             code_paths=[str(code)],
             signature=_signature(),

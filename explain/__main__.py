@@ -9,23 +9,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from detectors import AudioError, DetectorError, bundled, bundled_config, load, read
-from detectors.commandline import count, natural, output, run
+from detectors import DetectorError, bundled, bundled_config, load, read
+from detectors.commandline import Commands, count, natural, output, run
 from detectors.detector import Detector
 from detectors.files import write
 
-from . import METHODS, ExplainError, Explanation, decisive_seconds, explain
+from . import METHODS, Explanation, decisive_seconds, explain
 from .explanation import by_size
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 2 and one sentence on stderr for input that cannot be used."""
-    return run(_parser(), (AudioError, DetectorError, ExplainError), arguments)
-
-
-def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m explain", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_commands(parser.add_subparsers(required=True, metavar="COMMAND"))
+    return run(parser, arguments)
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the parser of each command; its default `command` runs it."""
     clip = commands.add_parser("clip", help="explain what a detector says about one recording")
     clip.set_defaults(command=_clip)
     clip.add_argument("file", metavar="FILE")
@@ -70,7 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--methods", nargs="+", default=[], help="default: all valid ones")
     bench.add_argument("--no-naive", action="store_true", help="leave out the naive game, minutes")
     bench.add_argument("--json", action="store_true")
-    return parser
 
 
 def _clip(options: argparse.Namespace) -> int:

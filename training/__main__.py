@@ -7,31 +7,21 @@ import json
 import sys
 from pathlib import Path
 
-from corpora.manifest import ManifestError
-from detectors import DetectorError, bundled
-from detectors.commandline import natural, output, run
+from detectors import bundled
+from detectors.commandline import Commands, natural, output, run
 from detectors.errors import HearsayError
 from detectors.files import whole
-from detectors.mlflow_store import RegistryError
-
-BAD_INPUT = (
-    HearsayError,
-    DetectorError,
-    HearsayError,
-    ManifestError,
-    RegistryError,
-    HearsayError,
-)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 2 and a sentence on stderr for input that cannot be used."""
-    return run(_parser(), BAD_INPUT, arguments)
-
-
-def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_commands(parser.add_subparsers(required=True, metavar="COMMAND"))
+    return run(parser, arguments)
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the parser of each command; its default `command` runs it."""
 
     train = commands.add_parser("train", help="train a detector from a config")
     train.set_defaults(command=_train)
@@ -76,7 +66,6 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("folder", type=Path)
     card.add_argument("--evaluation", type=Path, required=True, help="evaluate's --json")
     card.add_argument("--model", help="its name there (default: the one with the folder's weights)")
-    return parser
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -163,7 +163,7 @@ def test_whatever_goes_wrong_is_a_notice_and_the_next_promotion_is_seen(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr("detectors.pool.", fail)
+        patch.setattr(f"detectors.pool.{what}", fail)
         shelf.refresh()
     (notice,) = shelf.notices
     assert in_service(shelf) == ["models:/cnn/1"] and str(error.args[-1]) in notice

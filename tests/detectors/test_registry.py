@@ -293,7 +293,7 @@ def test_a_file_that_is_no_database_is_a_sentence(tmp_path, monkeypatch):
 
 def test_mlflow_is_not_imported_before_it_is_needed():
     code = (
-        "import sys, detectors, detectors.registry, detectors.shelf; print('mlflow' in sys.modules)"
+        "import sys, detectors, detectors.registry, detectors.pool; print('mlflow' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
