@@ -12,15 +12,15 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 from detectors import AudioError, Config, Detector, Score, Waveform, Window, read
 from detectors.registry import Version
 from detectors.scoring import Hearing
 from explain import ExplainError, Explanation, explain, methods
+from explain.hit_rates import BAND, best
 
-from .methods import BANDS, LIT, best, hit_rates, network_fingerprint
+from .methods import LIT
 
 LONGEST_S = 600.0
 # Shown without being asked: of each the one that was measured to be the best for the detector.
@@ -41,11 +41,6 @@ class Opinion:
     @property
     def name(self) -> str:
         return self.version.name
-
-    @cached_property
-    def weights(self) -> str:
-        """Fingerprint of the network: what was measured belongs to it, not to a name."""
-        return network_fingerprint(self.detector)
 
     @property
     def config(self) -> Config:
@@ -166,15 +161,14 @@ def explained_by(report: Report, wave: Waveform, name: str) -> Iterator[Report]:
 
 def by_time(opinion: Opinion) -> str | None:
     """The method that lights seconds unasked; None where none finds planted edits well enough."""
-    rates = hit_rates(opinion.weights)
-    return best(BY_TIME, opinion.detector, opinion.name, rates, least=LIT)
+    return best(opinion.detector, BY_TIME, least=LIT)
 
 
 def by_frequency(opinion: Opinion) -> str | None:
     """The method that says unasked what in the sound decided; None where none beats loudness."""
     if BY_FEATURE in methods(opinion.detector):
         return BY_FEATURE
-    return best(BY_BAND, opinion.detector, opinion.name, hit_rates(opinion.weights), BANDS)
+    return best(opinion.detector, BY_BAND, BAND)
 
 
 def opinion_of(report: Report, name: str) -> Opinion:

@@ -17,10 +17,10 @@ from detectors.audio.reader import RATE
 from explain import ExplainError, Explanation, explain, options
 from explain.audit import Variant, audit
 from explain.coalitions.game import Progress
+from explain.hit_rates import best
 from explain.replay import Evidence, evidence
 
 from .analysis import BY_TIME, Report, opinion_of, worst_start
-from .methods import best, hit_rates
 
 T = TypeVar("T")
 AUDITED_S = 20.0  # of a longer recording: eight versions are scored, while everybody waits
@@ -107,8 +107,7 @@ def heard(report: Report, wave: Waveform, name: str, last: Look) -> Evidence:
     elif report.explained == name and report.seconds is not None:
         explanation = report.seconds
     else:
-        rates = hit_rates(opinion.weights)
-        method = best(BY_TIME, opinion.detector, name, rates) or BY_TIME[0]
+        method = best(opinion.detector, BY_TIME) or BY_TIME[0]
         explanation = explain(opinion.detector, wave, method, start_s=start_s)
     return evidence(opinion.detector, wave, explanation, start_s=start_s)
 

@@ -11,6 +11,7 @@ from detectors import Detector, Waveform
 from explain import Explanation
 from explain.audit import Variant
 from explain.explanation import by_size
+from explain.hit_rates import BAND, beats_baselines
 from explain.replay import Evidence, Part, Take
 
 from . import figures, verdict
@@ -18,7 +19,7 @@ from .analysis import Report, opinion_of
 from .cards import tone
 from .closer import AUDITED_S, Look
 from .evidence import in_llr
-from .methods import BANDS, Rates, adds_up, hit_sentence, named, passed, question
+from .methods import adds_up, hit_sentence, named, question
 from .spectrogram import spectrogram
 
 INTRO = """
@@ -76,7 +77,7 @@ def sorry(sentence: str) -> str:
 # --- another method ---
 
 
-def look_card(look: Look, report: Report, wave: Waveform, rates: Rates) -> str:
+def look_card(look: Look, report: Report, wave: Waveform) -> str:
     """The explanation by the method of one's choice, with how often this method is right."""
     if look.error:
         return sorry(look.error)
@@ -87,11 +88,11 @@ def look_card(look: Look, report: Report, wave: Waveform, rates: Rates) -> str:
     costs = f"{explanation.forwards} passes, {explanation.seconds:.1f} s."
     limits = _limits(explanation, opinion.detector)
     both = explanation.times is not None and explanation.freqs is not None
-    if both and not passed(look.method, look.name, rates, BANDS):
+    if both and not beats_baselines(opinion.detector, look.method, BAND):
         limits.append("By frequency it finds exchanged bands no better than loudness alone does.")
     notes = " ".join(escape(note) for note in (*limits, *explanation.notes, costs))
     return (
-        f'<p class="hit">{escape(hit_sentence(look.method, look.name, rates))}</p>'
+        f'<p class="hit">{escape(hit_sentence(opinion.detector, look.name, look.method))}</p>'
         f"<p>{question(look.method, 'part', f'<b>{escape(look.name)}</b>')}, in LLR: "
         '<b class="fake">towards fake</b>, <b class="real">towards real</b>.</p>'
         f'{_picture(explanation, wave)}<p class="foot">{notes}</p>'

@@ -16,11 +16,12 @@ import soundfile as sf
 from detectors import AudioError, Waveform, read
 from detectors.audio.reader import RATE
 from explain import ExplainError
+from explain.hit_rates import best, offered
 
 from . import closer, closer_cards
 from .analysis import LONGEST_S, Report, opinion_of
 from .closer import Look
-from .methods import best, hit_rates, named, offered
+from .methods import named
 
 Updates = dict[Any, Any]
 GONE = "The recording is no longer here: uploads are deleted after an hour. Please choose it again."
@@ -103,13 +104,12 @@ class CloserPanel:
         if name not in report.names:
             return gr.skip()
         opinion = opinion_of(report, name)
-        detector, rates = opinion.detector, hit_rates(opinion.weights)
-        names = offered(detector, name, rates)
+        names = offered(opinion.detector)
         shown = (report.seconds, report.bands) if name == report.explained else ()
         drawn = [look.method for look in shown if look]
         others = [method for method in names if method not in drawn]
         choices = [(named(method), method) for method in names]
-        return gr.Dropdown(choices, value=best(others, detector, name, rates))
+        return gr.Dropdown(choices, value=best(opinion.detector, others))
 
     def look_closer(
         self, path: str | None, report: Report, name: str, method: str | None
@@ -124,11 +124,10 @@ class CloserPanel:
         if wave is None:
             yield {self.looked: closer_cards.sorry(GONE)}
             return
-        rates = hit_rates(opinion_of(report, name).weights)
         for look in closer.look(report, wave, name, method, ended):
             going = look.explanation is None and not look.error
             yield {
-                self.looked: closer_cards.look_card(look, report, wave, rates),
+                self.looked: closer_cards.look_card(look, report, wave),
                 self.look: look,
                 self.halt: gr.Button(visible=going and look.stoppable),
             }

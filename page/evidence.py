@@ -11,11 +11,12 @@ from detectors import Detector, Waveform
 from explain import Explanation, decisive_seconds
 from explain.coalitions.pooling import passes_over
 from explain.explanation import by_size
+from explain.hit_rates import BAND, best
 
 from . import figures
 from .analysis import BY_TIME, Opinion, Report, by_frequency, by_time, opinion_of, worst_window
 from .cards import panel
-from .methods import BANDS, adds_up, best, hit_rates, hit_sentence, named, question
+from .methods import adds_up, hit_sentence, named, question
 from .spectrogram import loudest_cells, spectrogram
 
 PLAY = (
@@ -70,7 +71,7 @@ def seconds_panel(report: Report) -> str:
         f'<p class="chips">Strongest: {chips}</p>'
     )
     foot = _how(explanation, opinion.detector)
-    foot += f" {hit_sentence(explanation.method, opinion.name, hit_rates(opinion.weights))}"
+    foot += f" {hit_sentence(opinion.detector, opinion.name, explanation.method)}"
     picture = figures.waveform(report.wave, explanation)
     return panel("Which seconds decided", text + PLAY + picture, escape(foot))
 
@@ -82,7 +83,7 @@ def _unlit(report: Report) -> str:
     opinion, name = opinion_of(report, report.explained), escape(report.explained)
     if by_time(opinion):
         return ""
-    second_best = best(BY_TIME, opinion.detector, opinion.name, hit_rates(opinion.weights))
+    second_best = best(opinion.detector, BY_TIME)
     if second_best is None:
         return (
             f"<p>No seconds are lit: on recordings with planted edits no method finds the seconds "
@@ -151,8 +152,7 @@ def bands_panel(report: Report) -> str:
     )
     hint = f"{named(bands.method)}: a map of where to listen, not a proof."
     foot = " ".join((_how(bands, opinion.detector), *bands.notes)) if bands.times is None else hint
-    rates = hit_rates(opinion.weights)
-    foot += f" {hit_sentence(bands.method, opinion.name, rates, BANDS)}"
+    foot += f" {hit_sentence(opinion.detector, opinion.name, bands.method, BAND)}"
     drawn = spectrogram(report.wave, picture)
     return panel("Which frequencies decided", text + drawn, escape(foot))
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
+from measured import measurement, use_measured
 from toys import Linear, toy
 from voice import RATE, voice
 
@@ -14,7 +15,6 @@ from detectors import load
 from detectors.registry import Version
 from page.analysis import BY_BAND, BY_TIME, analyse, explained_by, judge, ranked
 from page.answer import answer
-from page.methods import BANDS, SECONDS, joined
 
 
 class Energy(torch.nn.Module):
@@ -41,12 +41,6 @@ def flac(samples, rate=RATE) -> bytes:
 
 THREE = [entry("aasist", 900.0), entry("cnn", 500.0, eer=0.2), entry("resnet", -400.0, eer=0.1)]
 SHORT, LONG = flac(voice(0.9, 1)), flac(voice(3.0, 2))
-
-
-@pytest.fixture(autouse=True)
-def unmeasured(monkeypatch):
-    """What was measured of the bundled detectors says nothing of these, which bear their names."""
-    monkeypatch.setattr("page.analysis.hit_rates", lambda weights: {})
 
 
 def test_best_on_dev_comes_first_and_the_unmeasured_last():
@@ -153,18 +147,12 @@ def test_answer_names_the_detectors_when_the_wanted_one_is_not_there():
 
 
 def test_what_was_measured_not_to_be_good_enough_is_not_drawn(monkeypatch):
-    weak = {"cnn": {SECONDS: figures(0.7), BANDS: figures(0.8)}}
-    loud = {"cnn": {SECONDS: figures(0.6), BANDS: figures(0.79)}}
-    run = {"energy": loud, **dict.fromkeys((*BY_TIME, *BY_BAND), weak)}
-    rates = joined([{"clips": 60, "methods": run}])
-    monkeypatch.setattr("page.analysis.hit_rates", lambda weights: rates)
+    weak = measurement(0.7, energy=0.6) | measurement(0.8, axis="band", energy=0.79)
+    methods = dict.fromkeys((*BY_TIME, *BY_BAND), weak)
+    use_measured(monkeypatch, **methods)
     *_, last = analyse(SHORT, [entry("cnn", 500.0)])
     assert last.seconds is None and last.bands is None
-    rates["shapley-bands"] = {"cnn": {BANDS: figures(0.9), "trivial": {}}}
-    rates["occlusion"] = {"cnn": {SECONDS: figures(0.8), "trivial": {}}}
+    better = {"shapley-bands": measurement(0.9, axis="band"), "occlusion": measurement(0.8)}
+    use_measured(monkeypatch, **methods | better)
     *_, last = analyse(SHORT, [entry("cnn", 500.0)])
     assert last.seconds.method == "occlusion" and last.bands.method == "shapley-bands"
-
-
-def figures(auc):
-    return {"auc": auc, "auc_ci": [auc - 0.05, auc + 0.05]}

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from measured import measurement, use_measured
 from reading import text
 from toys import RATE, Tone, toy, waveform, with_tone
 from voice import voice
@@ -18,7 +19,6 @@ from page import closer, closer_cards, figures
 from page.analysis import Opinion, Report
 from page.closer import Look, Stopped, audited, heard, look, watched
 from page.closer_panel import CloserPanel
-from page.methods import BANDS, SECONDS, joined
 
 CLIP = waveform(with_tone(0.3, 0.6))
 ADDRESSES = dict.fromkeys(closer_cards.TAKES, "file?a=1&b=2")
@@ -85,7 +85,7 @@ def test_a_look_that_was_stopped_or_refused_says_so():
     assert last.error == "Stopped." and last.explanation is None
     *_, last = look(report(), CLIP, "cnn", "gradcam", threading.Event())
     assert "does not explain" in last.error
-    assert "does not explain" in text(closer_cards.look_card(last, report(), CLIP, {}))
+    assert "does not explain" in text(closer_cards.look_card(last, report(), CLIP))
 
 
 @pytest.mark.parametrize(
@@ -100,24 +100,18 @@ def test_every_kind_of_explanation_is_drawn(method, sign):
     done = Look(
         "cnn", method, 1.0, explanation=explain(report().opinions[0].detector, CLIP, method)
     )
-    html = closer_cards.look_card(done, report(), CLIP, {})
+    html = closer_cards.look_card(done, report(), CLIP)
     assert sign in html
     assert "not measured yet" in text(html) and "passes" in text(html)
 
 
-def test_a_map_that_finds_no_bands_says_so():
+def test_a_map_that_finds_no_bands_says_so(monkeypatch):
     done = explain(report().opinions[0].detector, CLIP, "shapley-patches")
-    own = {"auc": 0.8, "auc_ci": [0.7, 0.9], "pointing": 0.8, "chance": 0.2, "n": 9}
-    loud = {kind: {**own, "auc": 0.6} for kind in (SECONDS, BANDS)}
     for by_band, warned in ((0.65, True), (0.8, False)):
-        banded = {**own, "auc": by_band, "auc_ci": [by_band - 0.1, by_band + 0.1]}
-        run = {
-            "shapley-patches": {"cnn": {SECONDS: own, BANDS: banded}},
-            "energy": {"cnn": loud},
-        }
-        rates = joined([{"clips": 60, "methods": run}])
+        banded = measurement(by_band, axis="band", within=0.1, energy=0.6)
+        use_measured(monkeypatch, shapley_patches=measurement(0.8, energy=0.6) | banded)
         look = Look("cnn", "shapley-patches", 1.0, explanation=done)
-        said = text(closer_cards.look_card(look, report(), CLIP, rates))
+        said = text(closer_cards.look_card(look, report(), CLIP))
         assert ("no better than loudness" in said) is warned
 
 
@@ -130,7 +124,7 @@ def test_voice_features_are_drawn_by_name_the_largest_first():
         stderr=np.array([0.1, 0.2, 0.3]),
         notes=("R2 of the surrogate: 0.9.",),
     )
-    html = closer_cards.look_card(Look("cnn", "x", 1.0, explanation=groups), report(), CLIP, {})
+    html = closer_cards.look_card(Look("cnn", "x", 1.0, explanation=groups), report(), CLIP)
     said = text(html)
     assert said.index("<jitter>") < said.index("pauses") < said.index("pitch")
     assert "<jitter>" not in html
@@ -140,21 +134,19 @@ def test_voice_features_are_drawn_by_name_the_largest_first():
 def test_bands_are_drawn_from_the_highest_down():
     detector = report().opinions[0].detector
     done = Look("cnn", "b", 1.0, explanation=explain(detector, CLIP, "shapley-bands", bands=4))
-    said = text(closer_cards.look_card(done, report(), CLIP, {}))
+    said = text(closer_cards.look_card(done, report(), CLIP))
     assert said.index("6.0 to 8.0 kHz") < said.index("0.0 to 2.0 kHz")
 
 
 def test_progress_has_a_bar():
-    html = closer_cards.look_card(Look("cnn", "lime-time", 0.4), report(), CLIP, {})
+    html = closer_cards.look_card(Look("cnn", "lime-time", 0.4), report(), CLIP)
     assert "width:40%" in html and "LIME by time for cnn" in text(html)
 
 
 # --- evidence ---
 
 
-def test_evidence_is_of_the_explanation_on_the_page(monkeypatch):
-    # nothing measured: Shapley values come first
-    monkeypatch.setattr(closer, "hit_rates", lambda weights: {})
+def test_evidence_is_of_the_explanation_on_the_page():
     shown = report()
     detector = shown.opinions[0].detector
     right = explain(detector, CLIP)
@@ -165,8 +157,7 @@ def test_evidence_is_of_the_explanation_on_the_page(monkeypatch):
     assert heard(replace(shown, seconds=wrong), CLIP, "cnn", chosen).sufficient
 
 
-def test_evidence_card_has_a_player_and_an_answer_for_every_version(monkeypatch):
-    monkeypatch.setattr(closer, "hit_rates", lambda weights: {})
+def test_evidence_card_has_a_player_and_an_answer_for_every_version():
     found = heard(report(), CLIP, "cnn", Look())
     html = closer_cards.evidence_card(found, report(), "cnn", ADDRESSES, 0.5)
     for kind, (title, _) in closer_cards.TAKES.items():

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from measured import measurement, use_measured
 from reading import text
 from toys import Pooled, Tone, toy, waveform, with_tone
 
@@ -14,9 +15,10 @@ from detectors.config import Calibration
 from detectors.registry import Version
 from explain import Explanation, explain
 from explain.explanation import over_time
+from explain.hit_rates import BAND, TIME
 from page import cards, evidence, figures
 from page.analysis import BY_BAND, BY_TIME, Opinion, Report
-from page.methods import BANDS, SECONDS, joined, named
+from page.methods import named
 from page.panels import EMPTY, nothing, panels
 from page.spectrogram import loudest_cells, spectrogram
 
@@ -175,45 +177,40 @@ def test_features_of_the_voice_stand_in_place_of_frequencies():
     assert text(html).index("pauses") < text(html).index("jitter")  # the larger one first
 
 
-def measured(monkeypatch, kind, own, trivial):
-    """Let the page know of an area for everything that it draws unasked on cnn."""
-    figures = {"auc": own, "auc_ci": [own - 0.05, own + 0.05], "pointing": 0.5, "chance": 0.2}
-    mine = {"cnn": {kind: figures}}
-    loud = {"cnn": {kind: {"auc": trivial, "auc_ci": None}}}
-    run = {"energy": loud, **dict.fromkeys((*BY_TIME, *BY_BAND), mine)}
-    rates = joined([{"clips": 60, "methods": run}])
-    for module in ("analysis", "evidence"):
-        monkeypatch.setattr(f"page.{module}.hit_rates", lambda weights: rates)
+def measured(monkeypatch, axis, own, loudness):
+    """Let the page know of an AUC for everything that it draws unasked."""
+    everything = measurement(own, axis=axis, energy=loudness)
+    use_measured(monkeypatch, **dict.fromkeys((*BY_TIME, *BY_BAND), everything))
 
 
 def test_no_seconds_are_lit_where_no_method_is_better_than_knowing_nothing(monkeypatch):
-    measured(monkeypatch, SECONDS, 0.58, 0.6)
+    measured(monkeypatch, TIME, 0.58, 0.6)
     assert "surely better than loudness" in text(evidence.seconds_panel(report()))
     assert "No seconds are lit" not in text(evidence.seconds_panel(report(step="Reading")))
     assert "No seconds are lit" not in text(evidence.seconds_panel(report(explained="")))
 
 
 def test_seconds_that_are_right_too_rarely_wait_until_they_are_asked_for(monkeypatch):
-    measured(monkeypatch, SECONDS, 0.77, 0.6)
+    measured(monkeypatch, TIME, 0.77, 0.6)
     said = text(evidence.seconds_panel(report()))
     assert "No seconds are lit" in said and named(BY_TIME[0]) in said
-    measured(monkeypatch, SECONDS, 0.8, 0.6)
+    measured(monkeypatch, TIME, 0.8, 0.6)
     assert "No seconds are lit" not in text(evidence.seconds_panel(report()))
 
 
 def test_the_spectrogram_stays_grey_where_no_method_beats_loudness(monkeypatch):
-    measured(monkeypatch, BANDS, 0.8, 0.79)
+    measured(monkeypatch, BAND, 0.8, 0.79)
     html = evidence.bands_panel(report())
     assert "No frequencies are coloured" in text(html)
     assert 'class="ink"' in html and 'class="heat"' not in html
     assert evidence.bands_panel(report(step="Finding what decided")) == ""
     assert "bands" in panels(report(), last=report(step="Finding what decided"))
-    measured(monkeypatch, BANDS, 0.9, 0.79)
+    measured(monkeypatch, BAND, 0.9, 0.79)
     assert evidence.bands_panel(report()) == ""  # there was a method, and it could not explain this
 
 
 def test_of_a_long_recording_the_grey_spectrogram_shows_the_window_that_was_heard(monkeypatch):
-    measured(monkeypatch, BANDS, 0.7, 0.8)
+    measured(monkeypatch, BAND, 0.7, 0.8)
     html = evidence.bands_panel(report(seconds=70.0))  # wider than a picture may be
     start, end = re.search(r'data-from="([\d.]+)" data-to="([\d.]+)"', html).groups()
     assert float(end) - float(start) == pytest.approx(1.0)

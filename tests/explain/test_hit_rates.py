@@ -1,0 +1,145 @@
+"""Which methods are offered and which is the best, by what was measured of a detector."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from measured import measurement, use_measured
+from toys import Tone, toy
+
+from detectors import BUNDLED, Detector, bundled, load
+from explain import METHODS, hit_rates
+from explain.hit_rates import (
+    BAND,
+    JUDGED_BY_BAND,
+    beats_baselines,
+    best,
+    hit_rate,
+    offered,
+    was_measured,
+)
+from explain.measure.baselines import TRIVIAL
+
+# What the page said of every bundled detector before the measurements became one file each.
+KNOWN = json.loads(Path(__file__).with_name("known_hit_rates.json").read_text())
+DETECTOR = toy(Tone(1000))
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_what_is_known_of_every_bundled_detector_is_what_was_known_before(name):
+    detector, known = load(BUNDLED / name), KNOWN[name]
+    assert sorted(offered(detector)) == sorted(known["offered"])
+    for axis, method in known["best"].items():
+        wanted = known["unasked"][axis]
+        assert best(detector, wanted, axis) == method
+    assert best(detector, known["unasked"]["time"], least=0.8) == known["lit"]
+    for key, said in known["rates"].items():
+        method, axis = key.split()
+        rate = hit_rate(detector, method, axis)
+        assert was_measured(detector, method) is (said != "not measured")
+        if rate is None:
+            assert said in ("not measured", "too few")
+        else:
+            low, high = rate.pointing_interval
+            assert said == [
+                round(10 * rate.pointing), round(10 * low), round(10 * high),
+                round(10 * rate.chance), rate.n,
+            ]  # fmt: skip
+
+
+def test_measurements_belong_to_a_detector_whatever_its_name():
+    detector = load(BUNDLED / "cnn")
+    config = dataclasses.replace(detector.config, name="ours")
+    assert offered(Detector(config, detector.net)) == offered(detector)
+    retrained = Detector(config)
+    assert not was_measured(retrained, "shapley-time")
+    assert hit_rate(retrained, "shapley-time") is None
+
+
+def test_the_files_are_read_by_their_digests(monkeypatch, tmp_path):
+    table = {"digest": DETECTOR.digest, "methods": {"occlusion": measurement(0.9)}}
+    (tmp_path / "toy.json").write_text(json.dumps(table))
+    monkeypatch.setattr(hit_rates, "MEASURED", tmp_path)
+    assert hit_rate(DETECTOR, "occlusion").auc == 0.9
+    assert hit_rate(toy(Tone(2000)), "occlusion") is None
+
+
+def test_without_measurements_all_valid_methods_are_offered():
+    assert "shapley-time" in offered(DETECTOR) and "gradcam" not in offered(DETECTOR)
+
+
+def test_what_a_baseline_beats_is_not_offered(monkeypatch):
+    use_measured(
+        monkeypatch,
+        shapley_time=measurement(0.8, energy=0.6),
+        occlusion=measurement(0.62, energy=0.6),
+    )
+    assert beats_baselines(DETECTOR, "shapley-time")
+    assert not beats_baselines(DETECTOR, "occlusion")
+    assert "shapley-time" in offered(DETECTOR) and "occlusion" not in offered(DETECTOR)
+    assert best(DETECTOR, ("gradcam", "occlusion")) is None
+
+
+def test_the_one_that_was_measured_to_be_best_comes_first(monkeypatch):
+    wanted = ("shapley-time", "lime-time", "occlusion")
+    assert best(DETECTOR, wanted) == "shapley-time"
+    use_measured(
+        monkeypatch,
+        shapley_time=measurement(0.8),
+        lime_time=measurement(0.7),
+        occlusion=measurement(0.82),
+    )
+    assert best(DETECTOR, wanted) == "occlusion"
+    use_measured(
+        monkeypatch,
+        shapley_time=measurement(0.801),
+        lime_time=measurement(0.8049),
+        occlusion=measurement(0.79),
+    )
+    assert best(DETECTOR, wanted) == "shapley-time"  # both are printed as 0.80
+    use_measured(
+        monkeypatch,
+        shapley_time=measurement(0.8, energy=0.91),
+        lime_time=measurement(0.9, energy=0.91),
+        occlusion=measurement(0.97, energy=0.91),
+    )
+    assert best(DETECTOR, wanted) == "occlusion"
+
+
+@pytest.mark.parametrize("baseline", TRIVIAL)
+def test_every_baseline_counts(monkeypatch, baseline):
+    use_measured(monkeypatch, occlusion=measurement(0.7, within=0.0, **{baseline: 0.71}))
+    assert not beats_baselines(DETECTOR, "occlusion")
+
+
+@pytest.mark.parametrize(("within", "good"), [(0.05, True), (0.15, False), (None, True)])
+def test_the_whole_interval_must_lie_above_the_baselines(monkeypatch, within, good):
+    use_measured(monkeypatch, occlusion=measurement(0.7, within=within, energy=0.6))
+    assert beats_baselines(DETECTOR, "occlusion") is good  # a single clip has no interval
+
+
+def test_bands_are_judged_on_exchanged_bands(monkeypatch):
+    both = measurement(0.7, axis=BAND, energy=0.6) | measurement(0.1, energy=0.9)
+    use_measured(monkeypatch, shapley_bands=both)
+    assert beats_baselines(DETECTOR, "shapley-bands")
+    assert set(JUDGED_BY_BAND) < METHODS.keys()
+
+
+def test_what_is_shown_by_frequency_is_chosen_by_exchanged_bands(monkeypatch):
+    methods = {
+        "occlusion": measurement(0.9, energy=0.6) | measurement(0.7, axis=BAND, energy=0.6),
+        "shapley_time": measurement(0.8, energy=0.6) | measurement(0.75, axis=BAND, energy=0.6),
+    }
+    use_measured(monkeypatch, **methods)
+    wanted = ("occlusion", "shapley-time")
+    assert best(DETECTOR, wanted) == "occlusion"
+    assert best(DETECTOR, wanted, BAND) == "shapley-time"
+
+
+def test_what_has_too_small_an_auc_is_not_the_best(monkeypatch):
+    wanted = ("occlusion", "shapley-time")
+    assert best(DETECTOR, wanted, least=0.81) == "occlusion"  # not measured
+    use_measured(monkeypatch, shapley_time=measurement(0.796), occlusion=measurement(0.7))
+    assert best(DETECTOR, wanted, least=0.8) == "shapley-time"  # printed as 0.80
+    assert best(DETECTOR, wanted, least=0.81) is None
