@@ -1,4 +1,4 @@
-"""A real recording in which one stretch, or one band, is exchanged for its own copy."""
+"""A real recording in which one segment, or one band, is exchanged for its own copy."""
 
 import numpy as np
 from scipy.signal import istft, stft
@@ -9,12 +9,12 @@ SIZE, HOP = 512, 128  # of the STFT in which bands are exchanged
 SLIP = 80  # samples, 5 ms: enough to break the phase at both seams
 
 
-def swap(
+def splice(
     x: np.ndarray, copy: np.ndarray, start_s: float, end_s: float, fade_s: float = 0.01
 ) -> np.ndarray:
     """`x` with `copy` from start_s to end_s, at the level of what it replaces, cross-faded.
 
-    x, copy: (n,) float32 at 16 kHz, aligned -> (n,) float32. The fades lie inside the stretch, so
+    x, copy: (n,) float32 at 16 kHz, aligned -> (n,) float32. The fades lie inside the segment, so
     every sample outside it is that of `x`. With copy = x nothing changes.
     """
     start, end = round(start_s * RATE), round(end_s * RATE)
@@ -34,18 +34,18 @@ def swap(
     return out
 
 
-def slipped(x: np.ndarray, start_s: float, end_s: float) -> np.ndarray:
-    """`x` with its own stretch pasted back 5 ms late: the seams of `swap`, and nothing synthetic.
+def self_splice(x: np.ndarray, start_s: float, end_s: float) -> np.ndarray:
+    """`x` with its own segment pasted back 5 ms late: the seams of `splice`, and nothing synthetic.
 
     What reacts to this reacts to the editing. Pasted back in place it would be `x` itself.
     """
-    return swap(x, np.roll(x, SLIP), start_s, end_s)
+    return splice(x, np.roll(x, SLIP), start_s, end_s)
 
 
-def band_swap(x: np.ndarray, copy: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
+def splice_band(x: np.ndarray, copy: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
     """`x` with the band from low_hz to high_hz of `copy`, at the level of what it replaces.
 
-    x, copy: (n,) float32 at 16 kHz, aligned -> (n,) float32. Exchanged are STFT bins, so a few
+    x, copy: (n,) float32 at 16 kHz, aligned -> (n,) float32. STFT bins are exchanged, so a few
     tens of Hz beyond the borders are touched as well.
     """
     if not 0 <= low_hz < high_hz <= RATE / 2:

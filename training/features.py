@@ -12,19 +12,20 @@ import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from corpora.manifest import Clip
 from detectors.catalog import build_frontend
 from detectors.files import whole
 from detectors.frontends.spectrograms import level
 
-from .augment import augment
-from .data import Batches
+from .augment import augment, draw
+from .batches import Crop, draw_segment
 from .recipe import TrainConfig
 
 CACHE = Path("runs/features")
@@ -63,25 +64,31 @@ def featurise(
     return [paths[i : i + variants] for i in range(0, len(paths), variants)]
 
 
-class FeatureBatches(Batches):
-    """Batches of features instead of audio: x is (b, ..., frames), each row from any variant.
+@dataclass(frozen=True)
+class FeatureCrops:
+    """Crops of cached features, of any variant of a clip; see `WaveformCrops`.
 
-    `audio` holds the files of each clip's variants.
+    files: of each clip's variants. rate: frames a second.
     """
 
-    audio: Sequence[Sequence[Path]]  # type: ignore[assignment]
+    clips: Sequence[Clip]
+    files: Sequence[Sequence[Path]]
+    originals: Mapping[int, int]
+    splices: float
+    rate: float
 
-    def _crop(self, row: int, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        variant = int(rng.integers(len(self.audio[row])))
-        x = np.load(self.audio[row][variant])
+    def __call__(self, row: int, n: int, rng: np.random.Generator) -> Crop:
+        variant = int(rng.integers(len(self.files[row])))
+        x = np.load(self.files[row][variant])
         start = rng.integers(0, max(x.shape[-1] - n, 0) + 1)
         frames = (start + np.arange(n)) % x.shape[-1]  # what is too short is repeated
-        x, fake = x[..., frames], np.full(n, self.clips[row].is_spoof)
-        if row in self.original and rng.random() < self.swaps:
-            fake = self._stretch(n, rng)  # augmented alike, the recording lies under its copy
-            original = np.load(self.audio[self.original[row]][variant])
-            x = np.where(fake, x, original[..., frames])
-        return x.astype(np.float32), fake
+        x, mask = x[..., frames], np.full(n, self.clips[row].is_spoof)
+        if row in self.originals and rng.random() < self.splices:
+            mask = draw_segment(n, self.rate, rng)
+            # a recording and its copy are augmented alike, so they lie at the same frames
+            original = np.load(self.files[self.originals[row]][variant])
+            x = np.where(mask, x, original[..., frames])
+        return x.astype(np.float32), mask
 
 
 def _make(jobs: Sequence[Job], config: TrainConfig) -> None:
@@ -110,7 +117,7 @@ class _Maker:
         clip, seed, path = job
         x = clip.astype(np.float32) / 32767
         if seed:
-            x = augment(x, self.chances, np.random.default_rng(seed))
+            x = augment(x, draw(self.chances, len(x), np.random.default_rng(seed)))
         with torch.inference_mode():
             features = self.frontend(level(torch.from_numpy(x)[None]))[0].numpy()
         with whole(path) as scratch, scratch.open("wb") as file:

@@ -27,9 +27,9 @@ from evaluation.metrics import auc, eer
 
 from . import partial_spoof_loss
 from .backbone import resolved
-from .data import Batches, epoch_plan
+from .batches import Batches, Crops, WaveformCrops, epoch_plan
 from .distillation import hints
-from .features import FeatureBatches, featurise
+from .features import FeatureCrops, featurise
 from .initialise import begin, keep
 from .recipe import TrainConfig
 from .spec_augment import masked
@@ -159,18 +159,15 @@ class Trainer:
         c = self.config
         rng = random.Random(f"{c.seed} {self.epoch}")
         plan = epoch_plan(self.material.train, c.pairs, c.same_source, rng, c.paired)
-        material: Sequence[Any] = self.features or self.material.train_audio
-        batches = (FeatureBatches if self.features else Batches)(
-            material,
-            self.material.train,
-            plan,
-            c.batch,
-            c.crop_s,
-            c.augment,
-            (c.seed, self.epoch),
-            c.swaps,
-            RATE / getattr(self.frontend, "hop", 1) if self.features else RATE,
-        )
+        crops: Crops
+        spliced = originals(self.material.train) if c.swaps else {}
+        if self.features:
+            rate = RATE / getattr(self.frontend, "hop", 1)
+            crops = FeatureCrops(self.material.train, self.features, spliced, c.swaps, rate)
+        else:
+            audio = self.material.train_audio
+            crops = WaveformCrops(self.material.train, audio, c.augment, spliced, c.swaps)
+        batches = Batches(crops, self.material.train, plan, c.batch, c.crop_s, (c.seed, self.epoch))
         rest = Subset(batches, range(first, len(batches)))
         own = torch.Generator()  # else each start of the loader would move on the one of dropout
         return iter(

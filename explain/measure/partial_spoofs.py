@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from corpora.fakers import FAKERS
-from corpora.partial_spoof import band_swap, slipped, swap
+from corpora.partial_spoof import self_splice, splice, splice_band
 from detectors.audio.reader import RATE, Waveform, bare, speech_spans
 
 # by the copies in training/configs; "smoothed", which keeps most of a recording, is left out
@@ -65,11 +65,11 @@ def make_swaps(x: np.ndarray, name: str, fakers: Sequence[str], seed: int) -> li
         return []
     start, end = _stretch(len(x), spans, longest, rng)
     low = _band(x, rng)
-    swaps = [Swap("control", "", bare(slipped(x, start, end)), start, end)]
+    swaps = [Swap("control", "", bare(self_splice(x, start, end)), start, end)]
     for faker in fakers:
         copy = FAKERS[faker](x, rng)
-        swaps.append(Swap("time", faker, bare(swap(x, copy, start, end)), start, end))
-        banded = bare(band_swap(x, copy, low, low + BAND_HZ))
+        swaps.append(Swap("time", faker, bare(splice(x, copy, start, end)), start, end))
+        banded = bare(splice_band(x, copy, low, low + BAND_HZ))
         swaps.append(Swap("band", faker, banded, low, low + BAND_HZ))
     return swaps
 

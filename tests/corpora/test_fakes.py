@@ -1,4 +1,4 @@
-"""Fakers: copies that keep words and length, and stretches swapped into a recording."""
+"""Fakers: copies that keep words and length, and segments spliced into a recording."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from voice import voice
 from corpora.copy_synthesis import SHORTEST_S, make_copies
 from corpora.fakers import FAKERS
 from corpora.manifest import ManifestError, originals, read_manifest
-from corpora.partial_spoof import swap
+from corpora.partial_spoof import splice
 from detectors.errors import HearsayError
 
 
@@ -56,21 +56,21 @@ def test_the_shortest_clip_that_is_copied_is_long_enough(name):
 
 @settings(max_examples=40)
 @given(st.floats(0, 1.4), st.floats(0.1, 1.5), st.integers(0, 3))
-def test_a_swap_changes_its_stretch_alone_and_keeps_the_level(start, length, seed):
+def test_a_splice_changes_its_segment_alone_and_keeps_the_level(start, length, seed):
     x, copy = voice(3.0, seed), 3 * voice(3.0, seed + 1)
     end = start + length
-    swapped = swap(x, copy, start, end)
+    spliced = splice(x, copy, start, end)
     a, b = round(start * 16_000), round(end * 16_000)
-    assert np.array_equal(swapped[:a], x[:a]) and np.array_equal(swapped[b:], x[b:])
+    assert np.array_equal(spliced[:a], x[:a]) and np.array_equal(spliced[b:], x[b:])
     old, new = (np.sqrt(np.mean(np.square(y[a:b], dtype=np.float64))) for y in (x, copy))
     inside = slice(a + 160, b - 160)  # between the fades
-    assert np.allclose(swapped[inside], copy[inside] * old / new, atol=1e-6)
-    assert np.allclose(swap(x, x, start, end), x, atol=1e-6)
+    assert np.allclose(spliced[inside], copy[inside] * old / new, atol=1e-6)
+    assert np.allclose(splice(x, x, start, end), x, atol=1e-6)
 
 
-def test_a_stretch_beyond_the_end_is_refused():
+def test_a_segment_beyond_the_end_is_refused():
     with pytest.raises(ValueError, match=r"2\.50 to 3\.50 s does not lie in 3\.00 s"):
-        swap(voice(3.0), voice(3.0), 2.5, 3.5)
+        splice(voice(3.0), voice(3.0), 2.5, 3.5)
 
 
 def test_a_faker_without_its_package_says_what_to_install(monkeypatch):

@@ -20,7 +20,8 @@ from detectors.frontends.spectrograms import level
 from detectors.models.prosody import ProsodyNet
 from training import features
 from training.augment import Augment
-from training.features import FeatureBatches, featurise
+from training.batches import Batches
+from training.features import FeatureCrops, featurise
 from training.loop import Material, Trainer
 from training.partial_spoof_loss import judge
 from training.recipe import TrainConfig
@@ -123,7 +124,7 @@ def test_a_changed_definition_or_augmentation_is_made_anew(pool, monkeypatch):
 
 
 def test_a_copy_is_augmented_as_its_recording(pool):
-    moved = replace(RECIPE, augment=Augment(*[0.0] * 6, edges=1.0))
+    moved = replace(RECIPE, augment=Augment(1.0, *[0.0] * 7))
     sounds = [clip(), -clip(), -clip()[::-1]]
     (_, one), (_, alike), (_, other) = read(featurise(moved, sounds, 2, {1: 0}))
     assert alike.shape == one.shape != other.shape
@@ -151,9 +152,8 @@ def test_processes_write_the_same_files(tmp_path, monkeypatch, pool):
 def test_crops_are_frames_of_either_copy(material, tmp_path):
     long, short = np.arange(200.0), -np.arange(50.0)
     x = [stored(tmp_path, long[None], short[None])] * len(material.train)
-    batches = FeatureBatches(
-        x, material.train, [0, 1] * 40, 20, (0.8, 0.8), Augment(), (0, 0), 0.0, 100.0
-    )
+    crops = FeatureCrops(material.train, x, {}, 0.0, 100.0)
+    batches = Batches(crops, material.train, [0, 1] * 40, 20, (0.8, 0.8), (0, 0))
     rows = torch.cat([batches[i][0] for i in range(4)])[:, 0].numpy()
     assert rows.shape == (80, 80)
     ends = np.diff(rows, axis=1)
@@ -162,7 +162,7 @@ def test_crops_are_frames_of_either_copy(material, tmp_path):
     assert torch.equal(batches[2][0], batches[2][0])
 
 
-def test_a_stretch_of_a_copy_lies_in_its_recording_augmented_alike(material, tmp_path):
+def test_a_segment_of_a_copy_lies_in_its_recording_augmented_alike(material, tmp_path):
     fake = next(i for i, c in enumerate(material.train) if c.is_spoof)
     real = next(i for i, c in enumerate(material.train) if not c.is_spoof)
     frames = np.arange(400.0)[None]
@@ -170,10 +170,8 @@ def test_a_stretch_of_a_copy_lies_in_its_recording_augmented_alike(material, tmp
         real: stored(tmp_path, frames, frames + 1000),
         fake: stored(tmp_path, -frames, -frames - 1000),
     }
-    batches = FeatureBatches(
-        x, material.train, [fake] * 40, 40, (2.0, 2.0), Augment(), (0, 0), 1.0, 100.0
-    )
-    batches.original = {fake: real}
+    crops = FeatureCrops(material.train, x, {fake: real}, 1.0, 100.0)
+    batches = Batches(crops, material.train, [fake] * 40, 40, (2.0, 2.0), (0, 0))
     rows, labels, where = batches[0]
     assert labels.all()
     for row, told in zip(rows[:, 0], where, strict=True):

@@ -22,7 +22,7 @@ from training.loop import Material, Trainer, detector_config
 from training.recipe import TrainConfig
 from training.run import check
 
-CLEAN = Augment(colour=0, reverb=0, noise=0, bandwidth=0, codec=0, clip=0, edges=0)
+CLEAN = Augment(*[0.0] * 8)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from toys import Tone, toy, waveform
 from voice import voice
 
 from corpora.manifest import read_manifest
-from corpora.partial_spoof import band_swap, slipped
+from corpora.partial_spoof import self_splice, splice_band
 from detectors import Config, Detector
 from detectors.config import Calibration
 from detectors.mlflow_store import client
@@ -97,12 +97,12 @@ def test_there_are_no_swaps_in_silence_or_in_half_a_second():
 
 def test_a_band_is_exchanged_at_its_level():
     x, copy = voice(2.0, seed=1), 3 * voice(2.0, seed=4)
-    power = [np.square(np.abs(np.fft.rfft(y))) for y in (x, band_swap(x, copy, 1000, 2000))]
+    power = [np.square(np.abs(np.fft.rfft(y))) for y in (x, splice_band(x, copy, 1000, 2000))]
     band = slice(2 * 1000, 2 * 2000)  # half a hertz a bin
     assert power[1][band].sum() == pytest.approx(power[0][band].sum(), rel=0.2)
-    assert np.allclose(band_swap(x, x, 1000, 2000), x, atol=1e-5)
+    assert np.allclose(splice_band(x, x, 1000, 2000), x, atol=1e-5)
     with pytest.raises(ValueError, match="no band of 0 to 8000 Hz"):
-        band_swap(x, copy, 2000, 1000)
+        splice_band(x, copy, 2000, 1000)
 
 
 def test_the_control_leaves_a_seam_blind_detector_unmoved():
@@ -110,9 +110,9 @@ def test_the_control_leaves_a_seam_blind_detector_unmoved():
     t = np.arange(len(x)) / RATE
     x += (0.1 * np.sin(2 * np.pi * 3000 * t)).astype(np.float32)  # 5 ms are 15 of its periods
     blind = detector()
-    before, after = (blind.score(waveform(y)).llr for y in (x, slipped(x, 0.4, 1.1)))
+    before, after = (blind.score(waveform(y)).llr for y in (x, self_splice(x, 0.4, 1.1)))
     assert after == pytest.approx(before, rel=0.02) and before > 1
-    assert not np.allclose(slipped(x, 0.4, 1.1), x, atol=1e-3)
+    assert not np.allclose(self_splice(x, 0.4, 1.1), x, atol=1e-3)
 
 
 def test_json_holds_every_figure_of_every_method(result, clips):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +13,22 @@ from voice import voice
 
 from corpora.audio import decode
 from corpora.manifest import Clip, ManifestError, originals
-from training import augment as augmentations
-from training.augment import CODECS, Augment, augment, through
-from training.data import Batches, epoch_plan
+from training.augment import CODECS, Augment, augment, draw, retime, transcode
+from training.batches import Batches, WaveformCrops, epoch_plan
 
 EVERYTHING = Augment(*[1.0] * 8)
-STEPS = ("edges", "speed", "reverb", "colour", "noise", "overdrive", "bandwidth", "codec")
+NOTHING = Augment(*[0.0] * 8)
+STEPS = [field.name for field in fields(Augment)]
+
+
+def augmented(x, chances, seed):
+    return augment(x, draw(chances, len(x), np.random.default_rng(seed)))
 
 
 @pytest.mark.parametrize("name", STEPS)
 def test_each_augmentation_changes_the_sound_and_keeps_it_finite(name):
     x = voice(2.1)
-    y = getattr(augmentations, name)(x, np.random.default_rng(1))
+    y = augmented(x, replace(NOTHING, **{name: 1.0}), 1)
     assert y.dtype == np.float32
     assert np.isfinite(y).all()
     assert 0.7 * len(x) < len(y) < 1.3 * len(x)
@@ -33,16 +37,23 @@ def test_each_augmentation_changes_the_sound_and_keeps_it_finite(name):
 
 def test_a_chain_repeats_with_its_seed_and_can_be_switched_off():
     x = voice(2)
-    one, two = (augment(x, EVERYTHING, np.random.default_rng(5)) for _ in range(2))
+    one, two = (augmented(x, EVERYTHING, 5) for _ in range(2))
     assert np.array_equal(one, two)
-    off = augment(x, Augment(*[0.0] * 8), np.random.default_rng(5))
-    assert np.array_equal(off, x)
+    assert np.array_equal(augmented(x, NOTHING, 5), x)
+
+
+def test_a_draw_moves_a_recording_and_its_labels_alike():
+    x = np.concatenate([np.full(24_000, 0.5), np.full(24_000, -0.5)]).astype(np.float32)
+    for seed in range(10):
+        drawn = draw(EVERYTHING, len(x), np.random.default_rng(seed))
+        label = retime((x < 0).astype(np.float32), drawn) > 0.5
+        assert ((retime(x, drawn) < -0.25) == label).mean() > 0.999
 
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_codecs_keep_length_and_place(codec):
     x = voice(2.03)
-    y = through(x, codec, 0.5)
+    y = transcode(x, codec, 0.5)
     assert len(y) == len(x)
     lags = range(-200, 201)
     match = [np.dot(x[400:-400], np.roll(y, -lag)[400:-400]) for lag in lags]
@@ -52,7 +63,7 @@ def test_codecs_keep_length_and_place(codec):
 
 def test_noise_is_as_loud_as_it_says():
     x = voice(2)
-    added = augmentations.noise(x, np.random.default_rng(0)) - x
+    added = augmented(x, replace(NOTHING, noise=1.0), 0) - x
     ratio = 20 * np.log10(np.std(x) / np.std(added))
     assert 7.9 < ratio < 45.1
 
@@ -84,15 +95,16 @@ def test_batches_are_a_function_of_seed_epoch_and_place():
     plan = rng.integers(0, 2, 32).tolist()
 
     def batches(epoch):
-        return Batches(audio, clips, plan, 4, (1.0, 2.0), EVERYTHING, (3, epoch))
+        crops = WaveformCrops(clips, audio, EVERYTHING)
+        return Batches(crops, clips, plan, 4, (1.0, 2.0), (3, epoch))
 
-    x, y, where = batches(0)[5]
+    x, y, mask = batches(0)[5]
     again = batches(0)[5][0]
     other = batches(1)[5][0]
     assert x.shape[0] == 4
     assert 16_000 <= x.shape[1] < 32_000
     assert y.tolist() == [float(p) for p in plan[20:24]]
-    assert where.shape == x.shape and where[y == 1].any(1).all() and not where[y == 0].any()
+    assert mask.shape == x.shape and mask[y == 1].any(1).all() and not mask[y == 0].any()
     assert x.equal(again)
     assert x.shape != other.shape or not x.equal(other)
     assert len(batches(0)) == 8
@@ -109,44 +121,46 @@ PAIR = [
 ]  # fmt: skip
 
 
-def test_a_swapped_copy_is_its_original_but_for_one_stretch():
+def test_a_spliced_copy_is_its_original_but_for_one_segment():
     x = (3000 * voice(2.0)).astype(np.int16)
     copy = np.roll(x, 4000)
     assert originals(PAIR) == {1: 0}
-    off = Augment(*[0.0] * 8)
-    batches = Batches([x, copy], PAIR, [0, 1], 2, (2.0, 2.0), off, (0, 0), swaps=1.0)
+    crops = WaveformCrops(PAIR, [x, copy], NOTHING, originals(PAIR), splices=1.0)
+    batches = Batches(crops, PAIR, [0, 1], 2, (2.0, 2.0), (0, 0))
     for seed in range(5):
         batches.seed = (seed, 0)
-        rows, labels, where = batches[0]
+        rows, labels, mask = batches[0]
         changed = np.flatnonzero(np.abs(rows[0] - rows[1]).numpy() > 1e-6)
         assert labels.tolist() == [0, 1]
         assert 0.3 * 16_000 < changed[-1] - changed[0] <= 1.5 * 16_000
-        told = np.flatnonzero(where[1])
+        told = np.flatnonzero(mask[1])
         assert abs(told[0] - changed[0]) < 200 and abs(told[-1] - changed[-1]) < 200
-        assert not where[0].any()
+        assert not mask[0].any()
 
 
-def test_a_swapped_stretch_is_still_known_when_the_edges_moved():
+def test_a_spliced_segment_is_still_known_when_the_edges_moved():
     x = np.full(48_000, 3000, dtype=np.int16)
-    moving = replace(Augment(*[0.0] * 8), edges=1.0, speed=1.0)
-    batches = Batches([x, -x], PAIR, [0, 1] * 10, 20, (2.0, 2.0), moving, (0, 0), swaps=1.0)
-    rows, _, where = batches[0]
-    for row, told in zip(rows[1::2], where[1::2], strict=True):
+    moving = replace(NOTHING, edges=1.0, speed=1.0)
+    crops = WaveformCrops(PAIR, [x, -x], moving, originals(PAIR), splices=1.0)
+    batches = Batches(crops, PAIR, [0, 1] * 10, 20, (2.0, 2.0), (0, 0))
+    rows, _, mask = batches[0]
+    for row, told in zip(rows[1::2], mask[1::2], strict=True):
         assert told.any() and ((row < -0.01) == told).float().mean() > 0.99
 
 
-def test_swapped_crops_meet_the_edges_as_often_as_others():
+def test_spliced_crops_meet_the_edges_as_often_as_others():
     ramp = np.linspace(6_000, 24_000, 32_000).astype(np.int16)
-    moving = replace(Augment(*[0.0] * 8), edges=1.0)
-    batches = Batches([ramp, -ramp], PAIR, [0, 1] * 400, 800, (1.2, 1.2), moving, (0, 0), swaps=1.0)
-    rows, _, where = batches[0]
-    assert where[1::2].any(1).all()
+    moving = replace(NOTHING, edges=1.0)
+    crops = WaveformCrops(PAIR, [ramp, -ramp], moving, originals(PAIR), splices=1.0)
+    batches = Batches(crops, PAIR, [0, 1] * 400, 800, (1.2, 1.2), (0, 0))
+    rows, _, mask = batches[0]
+    assert mask[1::2].any(1).all()
     silent = rows.abs() < 0.01
     padded = silent[:, 0] | silent[:, -1]
     repeated = ~padded & (rows[:, -1].abs() < rows[:, 0].abs())
     assert not repeated.any()
-    real, swapped = padded[::2].float().mean(), padded[1::2].float().mean()
-    assert real > 0.1 and abs(real - swapped) < 0.05
+    real, spliced = padded[::2].float().mean(), padded[1::2].float().mean()
+    assert real > 0.1 and abs(real - spliced) < 0.05
 
 
 @pytest.mark.parametrize("samples", [np.zeros(0), np.array([0.1, np.nan]), np.array([np.inf])])
@@ -166,10 +180,10 @@ def test_a_pair_can_be_a_recording_and_a_copy_of_it():
     clips = [clip(f"r{i}", "bonafide", "bonafide", f"s{i}") for i in range(4)]
     clips += [clip(f"copy{i}", "spoof", "copy-world", f"s{i}", f"r{i}") for i in range(3)]
     clips += [clip("x", "spoof", "vits", "s9")]
-    plan = epoch_plan(clips, 50, 0.5, random.Random(0), paired=1.0)
+    plan = epoch_plan(clips, 50, 0.5, random.Random(0), copy_pairs=1.0)
     assert all(
         originals(clips)[fake] == real for real, fake in zip(plan[::2], plan[1::2], strict=True)
     )
     assert set(plan[::2]) == {0, 1, 2}
-    some = epoch_plan(clips, 200, 0.0, random.Random(0), paired=0.3)
+    some = epoch_plan(clips, 200, 0.0, random.Random(0), copy_pairs=0.3)
     assert 7 in some and 3 in some
