@@ -8,16 +8,14 @@ import math
 import re
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import Any
 
-from . import AudioError, Detector, DetectorError, bundled, bundled_config, load, read, registry
+from . import Detector, DetectorError, bundled, bundled_config, load, registry
+from .assessment import Assessment, assess
 from .catalog import CATALOG
 from .commandline import Commands, run
 from .errors import public
 from .importers.checkpoints import FAMILIES, import_checkpoint
-from .scoring import Hearing
 
 DOWNLOADS = Path("runs/downloads")
 
@@ -66,56 +64,22 @@ def add_commands(commands: Commands) -> None:
 
 def _score(options: argparse.Namespace) -> int:
     detectors = {name: load(name) for name in options.models or bundled()}
-    order = sorted(detectors, key=lambda name: detectors[name].config.rank)
     code = 2
     for file in options.files:
-        answer = _answer(file, {name: detectors[name] for name in order}, options.prior)
-        print(json.dumps(answer) if options.json else _sentence(answer), flush=True)
-        code = code if answer["error"] else 0
+        found = assess(file, detectors, options.prior)
+        print(json.dumps(found.to_dict()) if options.json else _sentence(found), flush=True)
+        code = code if found.error else 0
     return code
 
 
-def _answer(file: str, detectors: dict[str, Detector], prior: float) -> dict[str, Any]:
-    """One file's verdict, from the detector with the lowest Cllr on dev, and everybody's values."""
-    answer: dict[str, Any] = {"file": file, "verdict": None, "p_fake": None, "llr": None}
-    try:
-        started = time.perf_counter()
-        wave = read(file)
-    except AudioError as error:
-        return {**answer, "kind": error.kind, "error": str(error)}
-    facts = {**vars(wave.facts), "read_ms": _ms(started)}
-    hearing = Hearing(wave)
-    models = []
-    for name, detector in detectors.items():
-        started = time.perf_counter()
-        score = hearing.score(detector)
-        if not math.isfinite(score.llr):
-            said = f"{name} gave no usable number for this recording."
-            return {**answer, "kind": "no-number", "error": said}
-        models.append(
-            {
-                "name": name,
-                "version": detector.version,
-                "verdict": detector.config.calibration.verdict(score.llr, prior),
-                "p_fake": score.p_fake(prior),
-                "llr": score.llr,
-                "windows": [[w.start_s, w.end_s, w.llr] for w in score.windows],
-                "notes": score.notes,
-                "ms": _ms(started),
-            }
-        )
-    best = {key: models[0][key] for key in ("verdict", "p_fake", "llr")}
-    return {**answer, **best, "models": models, "facts": facts, "error": None}
-
-
-def _sentence(answer: dict[str, Any]) -> str:
-    if answer["error"]:
-        return f"{answer['file']}: {answer['error']}"
-    each = ", ".join(f"{m['name']} {m['p_fake']:.0%}" for m in answer["models"])
-    notes = "".join(f"; {note}" for note in answer["facts"]["notes"])
+def _sentence(found: Assessment) -> str:
+    if found.error or found.facts is None:
+        return f"{found.file}: {found.error}"
+    each = ", ".join(f"{model.name} {model.p_fake:.0%}" for model in found.models)
+    notes = "".join(f"; {note}" for note in (*found.facts.notes, *found.notices))
     return (
-        f"{answer['file']}: {answer['verdict']}, P(fake) {answer['p_fake']:.0%}, "
-        f"LLR {answer['llr']:+.2f} ({each}){notes}"
+        f"{found.file}: {found.verdict}, P(fake) {found.p_fake:.0%}, "
+        f"LLR {found.llr:+.2f} ({each}){notes}"
     )
 
 
@@ -190,10 +154,6 @@ def _calibrated(detector: Detector, manifest: Path, split: str) -> Detector:
     if len({clip.is_spoof for clip in clips}) < 2:
         raise DetectorError(f"The split {split} of {manifest} needs bona fide and spoofed clips.")
     return calibrate(detector, clips, audio, split)[0]
-
-
-def _ms(started: float) -> float:
-    return round(1000 * (time.perf_counter() - started), 1)
 
 
 def _sha256(text: str) -> str:

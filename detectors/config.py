@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 from dataclasses import field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from .audio.reader import RATE
 from .errors import HearsayError
 
+Verdict = Literal["fake", "real", "inconclusive"]
 SHORTEST_HOP_S = 0.01
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 POOLINGS = {
@@ -40,7 +41,7 @@ class Calibration:
     threshold: float = 0.0
     abstain: tuple[float, float] = (0.0, 0.0)
 
-    def verdict(self, llr: float, prior: float = 0.5) -> str:
+    def verdict(self, llr: float, prior: float = 0.5) -> Verdict:
         """ "fake", "real" or "inconclusive" for a clip's LLR.
 
         Threshold and band were chosen on dev at even odds. Another prior (0..1, exclusive) shifts

@@ -17,8 +17,11 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from . import AudioError, Detector, Waveform, read
+from . import AudioError, Detector
+from .assessment import assess
 from .audio.reader import RATE
+
+COLUMNS = ("p_fake", "llr", "verdict", "error")  # of an Assessment, in a row of the answer
 
 
 class ServedDetector(PythonModel):
@@ -36,27 +39,25 @@ class ServedDetector(PythonModel):
     ) -> list[dict[str, Any]]:
         """Score the clip in every row; one that cannot be scored says why in `error`."""
         prior = (params or {}).get("prior", 0.5)
-        return [self._answer(audio, prior) for audio in model_input["audio"]]
+        return [self._row(audio, prior) for audio in model_input["audio"]]
 
-    def _answer(self, audio: str | bytes | list[float], prior: float) -> dict[str, Any]:
+    def _row(self, audio: str | bytes | list[float], prior: float) -> dict[str, Any]:
         try:
-            score = self.detector.score(_decode(audio))
-            p_fake = score.p_fake(prior)
-        except ValueError as error:  # of the recording, of the prior or of the detector
-            return {"p_fake": None, "llr": None, "verdict": None, "error": str(error)}
-        verdict = self.detector.config.calibration.verdict(score.llr, prior)
-        return {"p_fake": p_fake, "llr": score.llr, "verdict": verdict, "error": None}
+            found = assess(_decode(audio), {self.detector.config.name: self.detector}, prior)
+        except ValueError as error:  # audio that is no audio, a prior out of range
+            return dict.fromkeys(COLUMNS) | {"error": str(error)}
+        answer = found.to_dict()
+        return {column: answer[column] for column in COLUMNS}
 
 
-def _decode(audio: str | bytes | list[float]) -> Waveform:
+def _decode(audio: str | bytes | list[float]) -> bytes | tuple[int, np.ndarray]:
     try:
         if isinstance(audio, str):
             audio = base64.b64decode(audio, validate=True)
-        source = audio if isinstance(audio, bytes) else (RATE, np.asarray(audio, dtype=np.float32))
+        return audio if isinstance(audio, bytes) else (RATE, np.asarray(audio, dtype=np.float32))
     except (ValueError, TypeError):
         said = "The audio is neither a file written in base64 nor a list of numbers."
         raise AudioError("unreadable", said) from None
-    return read(source)
 
 
 set_model(ServedDetector())

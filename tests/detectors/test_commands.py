@@ -39,8 +39,9 @@ def test_json_holds_every_models_answer(clip, capsys):
     assert answer["verdict"] in ("real", "fake", "inconclusive")
     assert {m["name"] for m in answer["models"]} == set(bundled())
     for model in answer["models"]:
-        assert set(model) >= {"version", "p_fake", "llr", "windows", "ms"}
-        assert [w[:2] for w in model["windows"]] == [[0.0, 4.0375], [0.9625, 5.0]]
+        assert set(model) >= {"version", "p_fake", "llr", "windows", "milliseconds"}
+        places = [(w["start_s"], w["end_s"]) for w in model["windows"]]
+        assert places == [(0.0, 4.0375), (0.9625, 5.0)]
     assert answer["facts"]["seconds"] == 5.0 and answer["facts"]["container"] == "flac"
 
 
@@ -49,7 +50,7 @@ def test_one_bad_file_among_good_ones_is_a_field_and_all_bad_is_exit_code_2(clip
     code, said, _ = run(capsys, "score", tmp_path / "bad.wav", clip, "--json", "--models", "cnn")
     first, second = map(json.loads, said.splitlines())
     assert code == 0 and second["error"] is None
-    assert first["p_fake"] is None and first["kind"] == "unreadable" and first["error"]
+    assert first["p_fake"] is None and first["error_kind"] == "unreadable" and first["error"]
     assert run(capsys, "score", tmp_path / "bad.wav", tmp_path / "none.wav")[0] == 2
 
 
