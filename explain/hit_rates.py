@@ -21,10 +21,10 @@ from typing import Any
 from detectors.detector import Detector
 
 from . import methods
+from .catalog import FREQUENCY, METHODS
 
 MEASURED = Path(__file__).with_name("measured")
 TIME, BAND = "time", "band"
-JUDGED_BY_BAND = ("shapley-bands", "bands-alone")
 BASELINE = "auc of "  # begins the names of figures of the maps that know nothing of the detector
 
 
@@ -98,7 +98,7 @@ def hit_rate(detector: Detector, method: str, axis: str | None = None) -> HitRat
 
 def own_axis(method: str) -> str:
     """The axis on which it is decided whether a method is offered."""
-    return BAND if method in JUDGED_BY_BAND else TIME
+    return BAND if METHODS[method].axis == FREQUENCY else TIME
 
 
 def beats_baselines(detector: Detector, method: str, axis: str | None = None) -> bool:

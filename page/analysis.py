@@ -18,15 +18,12 @@ from detectors import AudioError, Config, Detector, Score, Waveform, Window, rea
 from detectors.registry import Version
 from detectors.scoring import Hearing
 from explain import ExplainError, Explanation, explain, methods
+from explain.catalog import FEATURE, FREQUENCY, TIME, unasked
 from explain.hit_rates import BAND, best
 
 from .methods import LIT
 
 LONGEST_S = 600.0
-# Shown without being asked: of each the one that was measured to be the best for the detector.
-BY_TIME = ("shapley-grids", "pieces", "shapley-time", "gradcam", "lime-time", "occlusion")
-BY_BAND = ("gradcam", "guided-gradcam", "bands-alone", "shapley-bands", "integrated-gradients")
-BY_FEATURE = "shapley-groups"  # in place of frequencies, where a detector hears features
 
 
 @dataclass(frozen=True)
@@ -161,14 +158,16 @@ def explained_by(report: Report, wave: Waveform, name: str) -> Iterator[Report]:
 
 def by_time(opinion: Opinion) -> str | None:
     """The method that lights seconds unasked; None where none finds planted edits well enough."""
-    return best(opinion.detector, BY_TIME, least=LIT)
+    return best(opinion.detector, unasked(TIME), least=LIT)
 
 
 def by_frequency(opinion: Opinion) -> str | None:
     """The method that says unasked what in the sound decided; None where none beats loudness."""
-    if BY_FEATURE in methods(opinion.detector):
-        return BY_FEATURE
-    return best(opinion.detector, BY_BAND, BAND)
+    valid = methods(opinion.detector)
+    for method in unasked(FEATURE):  # in place of frequencies, where a detector hears features
+        if method in valid:
+            return method
+    return best(opinion.detector, unasked(FREQUENCY), BAND)
 
 
 def opinion_of(report: Report, name: str) -> Opinion:

@@ -14,13 +14,14 @@ from typing import TypeVar
 
 from detectors import Waveform
 from detectors.audio.reader import RATE
-from explain import ExplainError, Explanation, explain, options
+from explain import METHODS, ExplainError, Explanation, explain
 from explain.audit import Variant, audit
+from explain.catalog import TIME, unasked
 from explain.coalitions.game import Progress
 from explain.hit_rates import best
 from explain.replay import Evidence, evidence
 
-from .analysis import BY_TIME, Report, opinion_of, worst_start
+from .analysis import Report, opinion_of, worst_start
 
 T = TypeVar("T")
 AUDITED_S = 20.0  # of a longer recording: eight versions are scored, while everybody waits
@@ -52,7 +53,7 @@ def look(report: Report, wave: Waveform, name: str, method: str, stop: Event) ->
     `stop` ends it early, as does dropping the iterator, where the method listens.
     """
     opinion = opinion_of(report, name)
-    now = Look(name, method, stoppable="progress" in options(method))
+    now = Look(name, method, stoppable=METHODS[method].takes_progress)
 
     def work(progress: Progress) -> Explanation:
         return explain(
@@ -107,7 +108,7 @@ def heard(report: Report, wave: Waveform, name: str, last: Look) -> Evidence:
     elif report.explained == name and report.seconds is not None:
         explanation = report.seconds
     else:
-        method = best(opinion.detector, BY_TIME) or BY_TIME[0]
+        method = best(opinion.detector, unasked(TIME)) or unasked(TIME)[0]
         explanation = explain(opinion.detector, wave, method, start_s=start_s)
     return evidence(opinion.detector, wave, explanation, start_s=start_s)
 

@@ -8,13 +8,14 @@ from html import escape
 import numpy as np
 
 from detectors import Detector, Waveform
-from explain import Explanation, decisive_seconds
+from explain import METHODS, Explanation, decisive_seconds
+from explain.catalog import TIME, unasked
 from explain.coalitions.pooling import passes_over
 from explain.explanation import by_size
 from explain.hit_rates import BAND, best
 
 from . import figures
-from .analysis import BY_TIME, Opinion, Report, by_frequency, by_time, opinion_of, worst_window
+from .analysis import Opinion, Report, by_frequency, by_time, opinion_of, worst_window
 from .cards import panel
 from .methods import adds_up, hit_sentence, named, question
 from .spectrogram import loudest_cells, spectrogram
@@ -25,26 +26,6 @@ PLAY = (
     '<span class="clock" data-clock></span><span class="hint">as the detectors heard it: mono, '
     "16 kHz; click below to listen there</span></div>"
 )
-
-HOW = {
-    "shapley-grids": "Exact Shapley values in LLR: cut into 4, 5, 6 and 7 stretches in turn, the "
-    "sound is heard in every combination of them, and what is left out is {gone}; shown is the "
-    "mean, smoothed.",
-    "shapley-time": "Exact Shapley values in LLR: {count} stretches, heard in every combination; "
-    "what is left out is {gone}.",
-    "lime-time": "Weights, in LLR, of a linear model of what the detector says when stretches "
-    "drawn at random are {gone} (LIME).",
-    "occlusion": "How far the LLR falls when a stretch is {gone}, one after the other.",
-    "pieces": "How far the LLR of each second, heard by itself, lies above the line to fake; as "
-    "shares of the mean over all of them.",
-    "gradcam": "Grad-CAM in LLR, summed over frequency: where to listen, not a proof.",
-    "shapley-bands": "Shapley values of {count} bands in LLR, heard in combinations; what is left "
-    "out is replaced by background noise.",
-    "bands-alone": "How far the LLR of each of {count} bands alone, in background noise, lies "
-    "above that of the noise, plus an equal share of what bands do together.",
-    "shapley-groups": "Exact Shapley values in LLR: features of the voice, known to the detector "
-    "in every combination; what is left out becomes ordinary.",
-}
 
 
 def seconds_panel(report: Report) -> str:
@@ -83,7 +64,7 @@ def _unlit(report: Report) -> str:
     opinion, name = opinion_of(report, report.explained), escape(report.explained)
     if by_time(opinion):
         return ""
-    second_best = best(opinion.detector, BY_TIME)
+    second_best = best(opinion.detector, unasked(TIME))
     if second_best is None:
         return (
             f"<p>No seconds are lit: on recordings with planted edits no method finds the seconds "
@@ -99,7 +80,7 @@ def _unlit(report: Report) -> str:
 def _how(explanation: Explanation, detector: Detector) -> str:
     """What the values are, by their method, and what they add up to."""
     gone = "passed over" if passes_over(detector) else "replaced by background noise"
-    said = HOW[explanation.method].format(count=len(explanation.values), gone=gone)
+    said = METHODS[explanation.method].how.format(count=len(explanation.values), gone=gone)
     return " ".join((said, *adds_up(explanation, detector)))
 
 

@@ -5,43 +5,22 @@ from __future__ import annotations
 import math
 
 from detectors import Detector
-from explain import Explanation
+from explain import METHODS, Explanation
 from explain.coalitions.pooling import passes_over
 from explain.hit_rates import BAND, TIME, hit_rate, own_axis, was_measured
 
 LIT = 0.80  # area under the ROC of edits from which on seconds are lit without being asked for
 EDIT = {TIME: "a planted edit", BAND: "an exchanged band of 1 kHz"}
-NAMES = {
-    "shapley-grids": "Shapley values on several grids",
-    "shapley-time": "Shapley values by time",
-    "shapley-bands": "Shapley values by band",
-    "shapley-patches": "Shapley values by time and band",
-    "shapley-groups": "Shapley values of voice features",
-    "gradcam": "Grad-CAM",
-    "guided-gradcam": "Guided Grad-CAM",
-    "integrated-gradients": "Integrated gradients",
-    "gradient-shap": "GradientSHAP",
-    "saliency": "Saliency",
-    "deeplift": "DeepLIFT",
-    "occlusion": "Occlusion",
-    "pieces": "Each second by itself",
-    "bands-alone": "Each band by itself",
-    "lime-time": "LIME by time",
-    "lime-patches": "LIME by time and band",
-    "shap-permutation": "SHAP's permutations, by time",
-    "shap-partition": "SHAP's partitions, by time and band",
-}
 
 
 def named(method: str) -> str:
-    return NAMES.get(method, method)
+    """A method's title; what was measured and is no method goes by its own name."""
+    return METHODS[method].title if method in METHODS else method
 
 
 def question(method: str, part: str, name: str) -> str:
     """What the values of a method answer about a detector, as the beginning of a sentence."""
-    if method == "pieces":
-        return f"What {name} makes of each second by itself"
-    return f"How far each {part} moved {name}'s answer"
+    return METHODS[method].question.format(part=part, detector=name)
 
 
 def adds_up(explanation: Explanation, detector: Detector) -> list[str]:

@@ -34,11 +34,10 @@ from detectors.audio.reader import RATE, speech_spans
 from detectors.detector import Detector
 from evaluation.markdown import table
 
-from .. import explain, methods
+from .. import METHODS, explain, methods
 from ..explanation import ExplainError, Explanation
 from .localisation import relevance
 
-METHODS = ("shapley-time", "bands-alone", "shapley-groups")  # what is used where it is valid
 BY = ("system", "family", "source")
 EDGE_S = 0.1  # of the clip: where a cut, a fade or an encoder's padding shows
 ONSET_S = 0.2  # after each beginning of speech
@@ -68,8 +67,8 @@ def corpus(
 ) -> dict[str, Any]:
     """Explain every clip by every detector and method, and sum up by generator.
 
-    by: "system", "family" or "source". chosen: methods; those of `METHODS` that are valid for a
-    detector if empty. Returns {by, clips, skipped, corpus_hash, detectors: {name: {method: {axis:
+    by: "system", "family" or "source". chosen: methods; those with `in_cue_map` that are valid for
+    a detector if empty. Returns {by, clips, skipped, corpus_hash, detectors: {name: {method: {axis:
     {generator: {n, places: {place: {importance, importance_ci, trust, trust_ci, contribution,
     extent}}}}}}}}, ready for JSON; axes are time, frequency and group, and the generator "all" is
     every clip. Clips that cannot be read or hold no speech are skipped. Raises ExplainError for a
@@ -107,7 +106,8 @@ def corpus(
 
 
 def _methods(detector: Detector, chosen: Sequence[str]) -> list[str]:
-    return [method for method in methods(detector) if method in (chosen or METHODS)]
+    wanted = chosen or [method.name for method in METHODS.values() if method.in_cue_map]
+    return [method for method in methods(detector) if method in wanted]
 
 
 def look_at(

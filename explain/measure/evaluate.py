@@ -96,7 +96,9 @@ def evaluate(
         "skipped": sorted({row["clip"] for row in used if row["skipped"]}),
         "detectors": {name: reaction([r for r in used if r["detector"] == name]) for name in bench},
         "planted": {
-            name: found(METHODS[name], draws) for name in names if draws and name in methods(exact)
+            name: found(METHODS[name].attribute, draws)
+            for name in names
+            if draws and name in methods(exact)
         },
         "weights": {name: detector.digest for name, detector in detectors.items()},
         "methods": figures(used, names, list(detectors), thresholds, turned),
@@ -146,7 +148,7 @@ class _Subject:
             "probe": None,
             "failed": None,
         }
-        attribute = {**METHODS, **TRIVIAL}[method]
+        attribute = TRIVIAL.get(method) or METHODS[method].attribute
         try:
             lacking: set[str] = set()
             for swap, after in zip(self.swaps, self.after, strict=True):

@@ -12,7 +12,7 @@ from toys import hiss
 from voice import voice
 
 from detectors import BUNDLED, bundled, registry
-from page.methods import NAMES
+from page.methods import named
 
 EXAMPLES = Path(__file__).parents[2] / "page" / "examples"
 QUICK = ("cnn", "res-tssdnet")
@@ -237,7 +237,7 @@ def test_another_method_is_drawn_with_how_often_it_is_right(browser, quick):
     assert not page.inner_text("#look").strip()  # nothing runs before it is asked for
     choose(page, "method", "Occlusion")
     choose(page, "explained", "res-tssdnet")  # on most others loudness finds bands as well
-    page.wait_for_function(f"document.querySelector('#method input').value === '{NAMES['pieces']}'")
+    page.wait_for_function(f"document.querySelector('#method input').value === '{named('pieces')}'")
     choose(page, "method", "Shapley values by band")
     page.click("#explain")
     page.wait_for_selector("#look .names")

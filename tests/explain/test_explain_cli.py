@@ -76,7 +76,7 @@ def test_json_on_stdout_is_all_that_is_there(here, capsys):
     [
         (["clip.wav", "--players", "1"], "2 to 64"),
         (["clip.wav", "--players", "65"], "2 to 64"),
-        (["clip.wav", "--method", "tea-leaves"], "there are shapley-time, shapley-grids"),
+        (["clip.wav", "--method", "tea-leaves"], "there are shapley-grids, pieces"),
         (["clip.wav", "--method", "gradcam", "--players", "4"], "no option 'players'"),
         (["clip.wav", "--json", "nowhere/e.json", "--players", "2"], "cannot be written"),
         (["clip.wav", "--png", "nowhere/e.png", "--players", "2"], "cannot be written"),

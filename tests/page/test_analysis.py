@@ -13,7 +13,8 @@ from voice import RATE, voice
 
 from detectors import load
 from detectors.registry import Version
-from page.analysis import BY_BAND, BY_TIME, analyse, explained_by, judge, ranked
+from explain.catalog import FREQUENCY, TIME, unasked
+from page.analysis import analyse, explained_by, judge, ranked
 from page.answer import answer
 
 
@@ -148,7 +149,7 @@ def test_answer_names_the_detectors_when_the_wanted_one_is_not_there():
 
 def test_what_was_measured_not_to_be_good_enough_is_not_drawn(monkeypatch):
     weak = measurement(0.7, energy=0.6) | measurement(0.8, axis="band", energy=0.79)
-    methods = dict.fromkeys((*BY_TIME, *BY_BAND), weak)
+    methods = dict.fromkeys((*unasked(TIME), *unasked(FREQUENCY)), weak)
     use_measured(monkeypatch, **methods)
     *_, last = analyse(SHORT, [entry("cnn", 500.0)])
     assert last.seconds is None and last.bands is None

@@ -3,16 +3,10 @@
 from measured import measurement, use_measured
 from toys import Tone, toy
 
-from explain import METHODS
 from explain.hit_rates import BAND
-from page.methods import NAMES, hit_sentence, named
+from page.methods import hit_sentence, named
 
 DETECTOR = toy(Tone(1000))
-
-
-def test_every_method_has_a_name_for_people():
-    assert NAMES.keys() == METHODS.keys()
-    assert len(set(NAMES.values())) == len(NAMES)
 
 
 def test_what_was_not_measured_is_said_not_to_be():

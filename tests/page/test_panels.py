@@ -14,10 +14,11 @@ from detectors import AudioError, Config, Detector
 from detectors.config import Calibration
 from detectors.registry import Version
 from explain import Explanation, explain
+from explain.catalog import FREQUENCY, TIME, unasked
 from explain.explanation import over_time
-from explain.hit_rates import BAND, TIME
+from explain.hit_rates import BAND
 from page import cards, evidence, figures
-from page.analysis import BY_BAND, BY_TIME, Opinion, Report
+from page.analysis import Opinion, Report
 from page.methods import named
 from page.panels import EMPTY, nothing, panels
 from page.spectrogram import loudest_cells, spectrogram
@@ -95,7 +96,7 @@ def test_table_has_every_detector_with_version_rates_and_time():
     assert "The verdict is cnn's" in said
 
 
-@pytest.mark.parametrize("method", BY_TIME)
+@pytest.mark.parametrize("method", unasked(TIME))
 def test_every_method_that_may_come_first_is_drawn_and_told(method):
     scored = report()
     seconds = explain(toy(Pooled(), "log-mel"), scored.wave, method)
@@ -180,7 +181,7 @@ def test_features_of_the_voice_stand_in_place_of_frequencies():
 def measured(monkeypatch, axis, own, loudness):
     """Let the page know of an AUC for everything that it draws unasked."""
     everything = measurement(own, axis=axis, energy=loudness)
-    use_measured(monkeypatch, **dict.fromkeys((*BY_TIME, *BY_BAND), everything))
+    use_measured(monkeypatch, **dict.fromkeys((*unasked(TIME), *unasked(FREQUENCY)), everything))
 
 
 def test_no_seconds_are_lit_where_no_method_is_better_than_knowing_nothing(monkeypatch):
@@ -193,7 +194,7 @@ def test_no_seconds_are_lit_where_no_method_is_better_than_knowing_nothing(monke
 def test_seconds_that_are_right_too_rarely_wait_until_they_are_asked_for(monkeypatch):
     measured(monkeypatch, TIME, 0.77, 0.6)
     said = text(evidence.seconds_panel(report()))
-    assert "No seconds are lit" in said and named(BY_TIME[0]) in said
+    assert "No seconds are lit" in said and named(unasked(TIME)[0]) in said
     measured(monkeypatch, TIME, 0.8, 0.6)
     assert "No seconds are lit" not in text(evidence.seconds_panel(report()))
 

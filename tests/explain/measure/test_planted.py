@@ -28,14 +28,14 @@ SHORT = 0.5  # seconds of the clips here: a passing moment each
     ],
 )
 def test_exact_methods_find_the_window_and_the_band_in_every_draw(method, options, axes):
-    hits = found(partial(METHODS[method], **options), DRAWS, pieces=4, seconds=SHORT)
+    hits = found(partial(METHODS[method].attribute, **options), DRAWS, pieces=4, seconds=SHORT)
     assert hits["n"] == DRAWS and hits["residual"] < 1e-4
     assert {axis for axis in ("window", "band") if hits[axis] is not None} == axes
     assert all(hits[axis] == 1 for axis in axes)
 
 
 def test_eight_windows_are_told_apart_as_well():
-    assert found(METHODS["shapley-time"], 3)["window"] == 1
+    assert found(METHODS["shapley-time"].attribute, 3)["window"] == 1
 
 
 def test_its_values_are_those_worked_out_on_paper():
