@@ -18,19 +18,10 @@ from filelock import FileLock
 
 from .config import DetectorError
 from .errors import public, reason
+from .runtime import quiet_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-
-MLFLOW = {  # defaults that anybody may override
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # an unreachable server shows within seconds
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-}
 
 
 class RegistryError(DetectorError):
@@ -46,15 +37,6 @@ def tracking_uri() -> str:
     if not (root / "pyproject.toml").is_file() or not os.access(root, os.W_OK):
         root = Path.cwd()
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlruns' / 'mlflow.db'}"
-
-
-def quiet_mlflow() -> None:
-    """Turn MLflow's telemetry and chatter off; it reads this when it is imported.
-
-    Call it before that, and before transformers, whose relative accelerate imports MLflow.
-    """
-    for name, value in MLFLOW.items():
-        os.environ.setdefault(name, value)
 
 
 def client() -> MlflowClient:

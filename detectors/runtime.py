@@ -9,6 +9,15 @@ from pathlib import Path
 
 import torch
 
+MLFLOW = {  # defaults that anybody may override
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # an unreachable server shows within seconds
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # glibc, malloc.h
 
 
@@ -28,6 +37,15 @@ def prepare(threads: int | None = None) -> None:
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
         libc.mallopt(M_ARENA_MAX, 1)
     torch.set_num_threads(threads or os.cpu_count() or 1)
+
+
+def quiet_mlflow() -> None:
+    """Turn MLflow's telemetry and chatter off; it reads this when it is imported.
+
+    Call it before that, and before transformers, whose relative accelerate imports MLflow.
+    """
+    for name, value in MLFLOW.items():
+        os.environ.setdefault(name, value)
 
 
 def peak_mb() -> float:

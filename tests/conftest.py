@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 
-from detectors.mlflow_store import quiet_mlflow
+from detectors.runtime import quiet_mlflow
 
 settings.register_profile("same-each-time", deadline=None, derandomize=True)
 settings.load_profile("same-each-time")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..mlflow_store import quiet_mlflow
+from ..runtime import quiet_mlflow
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
