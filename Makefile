@@ -1,7 +1,11 @@
 # make demo: the page on 127.0.0.1:7860.  make test: everything that is checked.
 PORT ?= 7860
-PYTHON ?= python3.11
+# the first Python that runs here
+PYTHON ?= $(or $(firstword $(foreach v,3.11 3.12 3.13,$(shell python$(v) -c 'print("python$(v)")' 2>/dev/null))),python3)
+# PyTorch's small CPU build where there is no NVIDIA card; uv also knows cpu, cu130, ...
+UV_TORCH_BACKEND ?= auto
 BIN := .venv/bin
+INSTALL = $(BIN)/uv pip install -q --python $(BIN)/python -c requirements.txt -r requirements.txt -e '.[dev]'
 
 .PHONY: demo test setup lint
 
@@ -17,7 +21,8 @@ setup: .venv/done
 .venv/done: pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install -q uv
-	$(BIN)/uv pip install -q --python $(BIN)/python -c requirements.txt -r requirements.txt -e '.[train,dev]'
+	$(INSTALL) --torch-backend=$(UV_TORCH_BACKEND) || { [ $(UV_TORCH_BACKEND) = auto ] && \
+	  echo "Trying again with PyTorch's ordinary build, which is larger." && $(INSTALL); }
 	touch .venv/done
 
 lint: setup
