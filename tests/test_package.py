@@ -137,9 +137,10 @@ def test_an_installed_hearsay_shows_the_page(installed, tmp_path):
             while "Hearsay is at" not in (tmp_path / "page.log").read_text():
                 assert page.poll() is None, (tmp_path / "page.log").read_text()
                 time.sleep(0.2)
-            with urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
-                html = answer.read().decode()
+            with urlopen(f"http://127.0.0.1:{port}/config", timeout=60) as answer:
+                config = json.load(answer)
         finally:
             page.terminate()
             page.wait(60)
-    assert "english real" in html and "hs-" in html  # a button for an example, and the style
+    labels = [part["props"].get("value") for part in config["components"]]
+    assert "english real" in labels and "--fake:" in config["css"]
