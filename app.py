@@ -23,7 +23,7 @@ from typing import Any
 import gradio as gr
 
 from detectors import BUNDLED, bundled
-from detectors.pool import Shelf
+from detectors.pool import DetectorPool
 from detectors.runtime import prepare
 from page import cards, evidence, service
 from page.analysis import Report, analyse, judge
@@ -40,7 +40,7 @@ Updates = dict[Any, Any]
 class Page:
     """The components, their layout and their events, serving what is on a shelf."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: DetectorPool) -> None:
         self.shelf = shelf
         with gr.Blocks(
             title="Hearsay", analytics_enabled=False, delete_cache=(600, 3600)
@@ -237,7 +237,7 @@ def main(names: Sequence[str] = ()) -> None:
     folders = [BUNDLED / name for name in names or bundled()]
     with tempfile.TemporaryDirectory(prefix="hearsay-") as uploads:
         os.environ["GRADIO_TEMP_DIR"] = uploads
-        shelf = Shelf(folders)
+        shelf = DetectorPool(folders)
         page = Page(shelf)
         service.start(shelf, folders)
         try:

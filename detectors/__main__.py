@@ -14,7 +14,7 @@ from . import Detector, DetectorError, bundled, bundled_config, load, registry
 from .assessment import Assessment, assess
 from .catalog import CATALOG
 from .commandline import Commands, run
-from .errors import public
+from .errors import without_secrets
 from .importers.checkpoints import FAMILIES, import_checkpoint
 
 DOWNLOADS = Path("runs/downloads")
@@ -127,7 +127,7 @@ def _import(options: argparse.Namespace) -> int:
         split = options.split or "dev"
         detector = _calibrated(detector, options.manifest, split)
         said = f"calibrated on {split} of {options.manifest.name}"
-    origin = public(options.url) if options.url else checkpoint
+    origin = without_secrets(options.url) if options.url else checkpoint
     card = f"# {options.name}\n\nImported from {origin}; {said}.\n"
     if options.out:
         detector.save(options.out, card)

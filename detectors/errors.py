@@ -15,7 +15,7 @@ def reason(error: BaseException) -> str:
     return said if " " in said else f"{type(error).__name__} {said}".strip()
 
 
-def public(text: str) -> str:
+def without_secrets(text: str) -> str:
     """Text with its URLs bare: no users and passwords, and no queries, which may be secret too."""
     nobody = re.sub(r"//[^/\s]*@", "//", text)
     return re.sub(r"(://[^\s?#]*)[?#]\S*", r"\1", nobody)

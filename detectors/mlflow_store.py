@@ -16,16 +16,11 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from .config import DetectorError
-from .errors import public, reason
+from .errors import HearsayError, reason, without_secrets
 from .runtime import quiet_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-
-class RegistryError(DetectorError):
-    """What stands between us and a detector in MLflow's store, said in one sentence."""
 
 
 def tracking_uri() -> str:
@@ -39,14 +34,14 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlruns' / 'mlflow.db'}"
 
 
-def client() -> MlflowClient:
+def mlflow_client() -> MlflowClient:
     """MLflow's client of `tracking_uri()`; a SQLite store that is not there yet is made first."""
     quiet_mlflow()
     from mlflow import MlflowClient
 
     database = sqlite_file()
     # processes that create MLflow's tables at the same time fail with "database is locked"
-    with plain_errors(), alone("create"):
+    with readable_errors(), interprocess_lock("create"):
         if database is not None:
             new = not database.exists()
             connection = sqlite3.connect(database)
@@ -59,40 +54,40 @@ def client() -> MlflowClient:
 
 def experiment(name: str) -> str:
     """Id of the experiment `name`, made if absent, its artifacts beside our database."""
-    store, database = client(), sqlite_file()
+    client, database = mlflow_client(), sqlite_file()
     from mlflow.exceptions import MlflowException
 
     location = None if database is None else (database.parent / "artifacts").as_uri()
-    with plain_errors():
-        found = store.get_experiment_by_name(name)
+    with readable_errors():
+        found = client.get_experiment_by_name(name)
         if found is None:
             try:
-                return str(store.create_experiment(name, artifact_location=location))
+                return str(client.create_experiment(name, artifact_location=location))
             except MlflowException:
-                found = store.get_experiment_by_name(name)
+                found = client.get_experiment_by_name(name)
                 if found is None:  # or else another process was faster
                     raise
         return str(found.experiment_id)
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
-    """Turn what MLflow, its database and its files may raise into a RegistryError."""
+def readable_errors() -> Iterator[None]:
+    """Turn what MLflow, its database and its files may raise into one HearsayError."""
     try:
         yield
-    except DetectorError:
+    except HearsayError:
         raise
     except Exception as error:  # every kind of store has a driver with errors of its own
-        uri, said = tracking_uri(), reason(error)
+        uri, why = tracking_uri(), reason(error)
         if uri.startswith("http") and isinstance(error.__context__, OSError):
-            said = "the server does not answer"  # instead of urllib3's paragraph
+            why = "the server does not answer"  # instead of urllib3's paragraph
         if isinstance(error, ImportError):
-            said = f"it needs the package {error.name}, which is not installed"
-        raise RegistryError(public(f"The MLflow store at {uri} failed: {said}.")) from error
+            why = f"it needs the package {error.name}, which is not installed"
+        raise HearsayError(without_secrets(f"The MLflow store at {uri} failed: {why}.")) from error
 
 
 @contextmanager
-def alone(purpose: str) -> Iterator[None]:
+def interprocess_lock(purpose: str) -> Iterator[None]:
     """One process or thread at a time, per SQLite store; servers see to it themselves."""
     database = sqlite_file()
     if database is None:

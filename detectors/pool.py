@@ -9,12 +9,12 @@ from pathlib import Path
 
 from .detector import Detector
 from .errors import reason
-from .registry import Version, champions, hashes, open_version
+from .registry import Version, champions, checksums, open_version
 
 Entry = tuple[Version, Detector]
 
 
-class Shelf:
+class DetectorPool:
     """Champions, opened; a new one is loaded beside the old one and then takes its place.
 
     It starts with the bundled detectors (version 0, alias "bundled"), so that there is something
@@ -29,17 +29,17 @@ class Shelf:
         self.retry_s = retry_s
         self._served: dict[str, Entry] = {}
         for folder in bundled:
-            version = Version(folder.name, 0, ("bundled",), hashes(folder))
+            version = Version(folder.name, 0, ("bundled",), checksums(folder))
             self._served[folder.name] = (version, Detector.open(folder))
         self._notices: tuple[str, ...] = ()
         self._failed: dict[str, tuple[float, str]] = {}  # uri -> when and why
-        self._snapshot = threading.Lock()  # held to copy or to swap, never while loading
+        self._snapshot = threading.Lock()  # held to copy or to exchange, never while loading
         self._refreshing = threading.Lock()
         self._stopped = threading.Event()
         self._watcher: threading.Thread | None = None
 
     def detectors(self) -> list[Entry]:
-        """What is in service now, by name; a later swap leaves this list alone."""
+        """What is in service now, by name; a later exchange leaves this list alone."""
         with self._snapshot:
             return [self._served[name] for name in sorted(self._served)]
 
@@ -76,7 +76,7 @@ class Shelf:
         """Refresh now and then every `seconds` in a background thread, until `stop`."""
         self._stopped.clear()
         self._watcher = threading.Thread(
-            target=self._watch, args=(seconds,), name="shelf", daemon=True
+            target=self._watch, args=(seconds,), name="detector-pool", daemon=True
         )
         self._watcher.start()
 
@@ -93,20 +93,20 @@ class Shelf:
 
     def _entry(self, wanted: Version, old: Entry | None, notices: list[str]) -> Entry | None:
         """The wanted version, opened; failing that the old entry, and a notice."""
-        if old is not None and old[0].pins == wanted.pins:
+        if old is not None and old[0].checksums == wanted.checksums:
             old[1].version = str(wanted.version)
             return wanted, old[1]  # the same files under a new number or alias
-        failed_at, said = self._failed.get(wanted.uri, (-self.retry_s, ""))
+        failed_at, why = self._failed.get(wanted.uri, (-self.retry_s, ""))
         if time.monotonic() - failed_at >= self.retry_s:
             try:
                 return wanted, open_version(wanted)
             except Exception as error:  # of files, of a full disk: the others are still served
-                said = reason(error)
-                self._failed[wanted.uri] = (time.monotonic(), said)
-        stay = f", so {_said(old[0])} stays in use" if old is not None else ""
-        notices.append(f"{wanted.name}: {_said(wanted)} could not be loaded{stay}. {said}.")
+                why = reason(error)
+                self._failed[wanted.uri] = (time.monotonic(), why)
+        stay = f", so {_described(old[0])} stays in use" if old is not None else ""
+        notices.append(f"{wanted.name}: {_described(wanted)} could not be loaded{stay}. {why}.")
         return old
 
 
-def _said(version: Version) -> str:
+def _described(version: Version) -> str:
     return f"version {version.version}" if version.version else "the bundled version"

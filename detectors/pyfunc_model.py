@@ -1,7 +1,8 @@
 """What `mlflow models serve` runs: a registered detector behind MLflow's scoring protocol.
 
-MLflow executes this file (models from code); the rest of the program never imports it. A request
-has the column `audio` and a clip in each row, an audio file in base64 or mono samples at 16 kHz:
+MLflow executes this file by itself (models from code), hence the absolute imports; the rest of the
+program never imports it. A request has the column `audio` and a clip in each row, an audio file in
+base64 or mono samples at 16 kHz:
 
     {"dataframe_split": {"columns": ["audio"], "data": [["UklGRiR9AABXQVZF..."]]}}
     {"inputs": {"audio": [[0.0, 0.012, -0.007]]}, "params": {"prior": 0.1}}
@@ -17,9 +18,9 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from . import AudioError, Detector
-from .assessment import assess
-from .audio.reader import RATE
+from detectors import AudioError, Detector
+from detectors.assessment import assess
+from detectors.audio.reader import RATE
 
 COLUMNS = ("p_fake", "llr", "verdict", "error")  # of an Assessment, in a row of the answer
 

@@ -1,8 +1,8 @@
 """MLflow's model registry <-> detectors: register, resolve, load, promote, seed.
 
-A version is a pyfunc model that any MLflow client can serve, and its tags hold the SHA-256 of the
-detector's files. `load` reads only those files, checks them against the tags, and executes nothing
-from the store.
+A version is a pyfunc model that any MLflow client can serve. Its tags hold the detector's digest,
+by which measurements know it, and the SHA-256 of each of its files. `load` reads only those files,
+checks them against the tags before it parses them, and executes nothing from the client.
 """
 
 from __future__ import annotations
@@ -17,16 +17,23 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from . import pyfunc_export
-from .config import Config, DetectorError
+from .config import Config
 from .detector import READ, Detector, check_files
-from .files import digest
-from .mlflow_store import RegistryError, alone, client, experiment, plain_errors, tracking_uri
+from .errors import HearsayError
+from .files import sha256_of
+from .mlflow_store import (
+    experiment,
+    interprocess_lock,
+    mlflow_client,
+    readable_errors,
+    tracking_uri,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-PINS = tuple(f"sha256.{name}" for name in READ)  # tags of a version
+CHECKSUMS = tuple(f"sha256.{name}" for name in READ)  # tags of a version
 CHAMPION = "champion"
 SEEDED = "seeded_champion"  # tag of a registered model: the champion is still `seed`'s choice
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # tracking URIs that are not a server
@@ -47,15 +54,15 @@ class Version:
         return f"models:/{self.name}/{self.version}"
 
     @property
-    def pins(self) -> dict[str, str]:
-        """The tags that `hashes` wrote: equal pins are equal files."""
-        return {tag: self.tags.get(tag, "") for tag in PINS}
+    def checksums(self) -> dict[str, str]:
+        """SHA-256 of each file, as `checksums` gives it: equal ones are equal files."""
+        return {tag: self.tags.get(tag, "") for tag in CHECKSUMS}
 
 
 def check_name(name: str) -> None:
-    """RegistryError for a name that no detector can have, such as a path."""
+    """HearsayError for a name that no detector can have, such as a path."""
     if not re.fullmatch(r"[\w-]+", name):
-        raise RegistryError(f"'{name}' cannot name a detector: use letters, digits, - and _.")
+        raise HearsayError(f"'{name}' cannot name a detector: use letters, digits, - and _.")
 
 
 def register(
@@ -63,57 +70,57 @@ def register(
 ) -> int:
     """Register the detector in `folder` as the next version of `name` and return its number.
 
-    run_id: the MLflow run that trained it. Raises DetectorError when the folder does not open.
+    run_id: the MLflow run that trained it. Raises HearsayError when the folder does not open.
     """
     check_name(name)
     folder = Path(folder)
     detector = Detector.open(folder)
     detector.rehearse()
-    store = client()
+    client = mlflow_client()
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
-    with plain_errors(), tempfile.TemporaryDirectory(prefix="hearsay-") as scratch:
-        home = store.get_run(run_id).info.experiment_id if run_id else experiment("detectors")
-        model = store.create_logged_model(home, name, run_id, model_type="detector")
+    with readable_errors(), tempfile.TemporaryDirectory(prefix="hearsay-") as scratch:
+        home = client.get_run(run_id).info.experiment_id if run_id else experiment("detectors")
+        model = client.create_logged_model(home, name, run_id, model_type="detector")
         made = Model(model_id=model.model_id, artifact_path=model.artifact_location, run_id=run_id)
         target = Path(scratch, "model")
         pyfunc_export.write(folder, target, made)
         stored = target / pyfunc_export.INSIDE
         card = stored / "card.md"
-        store.log_model_artifacts(model.model_id, str(target))
-        store.finalize_logged_model(model.model_id, "READY")
+        client.log_model_artifacts(model.model_id, str(target))
+        client.finalize_logged_model(model.model_id, "READY")
         if run_id:
-            store.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
-        if name not in _aliases(store):
-            store.create_registered_model(name)
+            client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+        if name not in _aliases(client):
+            client.create_registered_model(name)
         # a database store looks a model_id up in MLflow's process-wide store instead of this one
         direct = urlsplit(tracking_uri()).scheme.partition("+")[0] in DATABASES
-        version = store.create_model_version(
+        version = client.create_model_version(
             name,
             model.artifact_location,
             run_id,
-            tags={**_facts(detector.config), **hashes(stored), **(tags or {})},
+            tags={**_tags(detector), **checksums(stored), **(tags or {})},
             description=card.read_text()[:5000] if card.is_file() else None,
             model_id=None if direct else model.model_id,
         ).version
         if direct:  # the link from the logged model to its version, which a server makes itself
             link = json.dumps([{"name": name, "version": int(version)}])
-            store.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": link})
+            client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": link})
         return int(version)
 
 
-def hashes(folder: Path) -> dict[str, str]:
+def checksums(folder: Path) -> dict[str, str]:
     """Tags that pin a detector folder: SHA-256 of each file that `load` reads."""
     check_files(folder)
-    return {f"sha256.{name}": digest(folder / name) for name in READ}
+    return {f"sha256.{name}": sha256_of(folder / name) for name in READ}
 
 
 def resolve(uri: str) -> Version:
     """The version that models:/NAME/VERSION or models:/NAME@ALIAS names."""
     match = re.fullmatch(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))", uri)
     if match is None:
-        raise RegistryError(
+        raise HearsayError(
             f"'{uri}' names no registered detector; write models:/cnn@champion or models:/cnn/3."
         )
     name, number, alias = match.groups()
@@ -122,16 +129,16 @@ def resolve(uri: str) -> Version:
         if version.name == name and (str(version.version) == number or alias in version.aliases):
             return version
     listed = ", ".join(v.uri for v in there) or "no detectors yet"
-    raise RegistryError(f"The registry has no {uri}; it holds {listed}.")
+    raise HearsayError(f"The registry has no {uri}; it holds {listed}.")
 
 
 def versions() -> list[Version]:
     """Every version of every registered detector, by name and number; no foreign models."""
-    store = client()
-    with plain_errors():
-        aliases = _aliases(store)
-        rows: list[ModelVersion] = _all_pages(store.search_model_versions)
-    ours = {row.name for row in rows if all(tag in row.tags for tag in PINS)}
+    client = mlflow_client()
+    with readable_errors():
+        aliases = _aliases(client)
+        rows: list[ModelVersion] = _all_pages(client.search_model_versions)
+    ours = {row.name for row in rows if all(tag in row.tags for tag in CHECKSUMS)}
     found = [
         Version(
             row.name,
@@ -156,7 +163,7 @@ def load(uri: str) -> Detector:
 
 
 def open_version(version: Version) -> Detector:
-    """Detector of a resolved version; RegistryError when a file is missing or not the registered.
+    """Detector of a resolved version; HearsayError when a file is missing or not the registered.
 
     The files are copied first, so that what was checked is what is opened.
     """
@@ -164,14 +171,14 @@ def open_version(version: Version) -> Detector:
         folder = _fetch(version, READ, Path(scratch))
         try:
             detector = Detector.open(folder)
-        except DetectorError as error:  # its sentence names the copy, which nobody knows
-            raise RegistryError(f"{version.uri} cannot be opened: {error.__cause__}") from error
+        except HearsayError as error:  # its sentence names the copy, which nobody knows
+            raise HearsayError(f"{version.uri} cannot be opened: {error.__cause__}") from error
         detector.version = str(version.version)
         return detector
 
 
 def promote(name: str, version: int, alias: str = CHAMPION, *, force: bool = False) -> None:
-    """Give `alias` to a version; RegistryError when a new champion would be a step back.
+    """Give `alias` to a version; HearsayError when a new champion would be a step back.
 
     A step back is a dev EER above the upper end of the present champion's dev interval, or none.
     """
@@ -180,11 +187,11 @@ def promote(name: str, version: int, alias: str = CHAMPION, *, force: bool = Fal
         for champion in champions():
             if champion.name == name and champion.version != version:
                 _compare(candidate, champion)
-    store = client()
-    with plain_errors():
-        store.set_registered_model_alias(name, alias, str(version))
+    client = mlflow_client()
+    with readable_errors():
+        client.set_registered_model_alias(name, alias, str(version))
         if alias == CHAMPION:
-            store.set_registered_model_tag(name, SEEDED, "no")  # `seed` respects this choice
+            client.set_registered_model_tag(name, SEEDED, "no")  # `seed` respects this choice
 
 
 def seed(folders: Iterable[Path]) -> None:
@@ -193,47 +200,47 @@ def seed(folders: Iterable[Path]) -> None:
     Files that are registered already are not registered again, and a champion that a user has
     chosen stays.
     """
-    store = client()
-    with plain_errors(), alone("seed"):
+    client = mlflow_client()
+    with readable_errors(), interprocess_lock("seed"):
         for folder in folders:
-            name, pins = folder.name, hashes(folder)
+            name, files = folder.name, checksums(folder)
             known = [v for v in versions() if v.name == name]
-            same = [v.version for v in known if v.pins == pins]
+            same = [v.version for v in known if v.checksums == files]
             version = same[-1] if same else register(folder, name, tags={"seeded_from": "bundled"})
-            model = store.get_registered_model(name)
+            model = client.get_registered_model(name)
             champion = str(model.aliases.get(CHAMPION, ""))
             ours = champion == model.tags.get(SEEDED)
             if champion != str(version) and (ours or not champion):
-                store.set_registered_model_alias(name, CHAMPION, str(version))
-                store.set_registered_model_tag(name, SEEDED, str(version))
+                client.set_registered_model_alias(name, CHAMPION, str(version))
+                client.set_registered_model_tag(name, SEEDED, str(version))
 
 
 def _fetch(version: Version, names: Iterable[str], target: Path) -> Path:
     """Copy files of a version's detector folder to `target`, check them, return their folder."""
-    store = client()
+    client = mlflow_client()
+    from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    with plain_errors():
-        source = store.get_model_version_download_uri(version.name, str(version.version))
-        files = get_artifact_repository(source, tracking_uri=tracking_uri())
+    with readable_errors():
+        uri = client.get_model_version_download_uri(version.name, str(version.version))
         for name in names:
+            file = f"{uri}/{pyfunc_export.INSIDE}/{name}"
             try:
-                path = files.download_artifacts(
-                    f"{pyfunc_export.INSIDE}/{name}", dst_path=str(target)
+                path = Path(
+                    download_artifacts(file, dst_path=str(target), tracking_uri=tracking_uri())
                 )
             except (MlflowException, OSError) as error:
-                raise RegistryError(f"{name} of {version.uri} cannot be fetched.") from error
-            if digest(Path(path)) != version.pins[f"sha256.{name}"]:
-                raise RegistryError(
+                raise HearsayError(f"{name} of {version.uri} cannot be fetched.") from error
+            if sha256_of(path) != version.checksums[f"sha256.{name}"]:
+                raise HearsayError(
                     f"{name} of {version.uri} is not the file that was registered: its SHA-256 "
                     "differs from the version's tag, so it was not opened."
                 )
-    return target / pyfunc_export.INSIDE
+    return path.parent
 
 
 def _compare(candidate: Version, champion: Version) -> None:
-    """RegistryError when the candidate is worse on dev than the champion's interval allows."""
+    """HearsayError when the candidate is worse on dev than the champion's interval allows."""
     new, old = _dev_figures(candidate), _dev_figures(champion)
     if old.get("eer") is None:
         return  # nothing to compare with
@@ -246,7 +253,7 @@ def _compare(candidate: Version, champion: Version) -> None:
         reason = f"has a dev EER of {float(new['eer']):.1%}: {there} (at most {limit:.1%})"
     else:
         return
-    raise RegistryError(f"{candidate.name} version {candidate.version} {reason}; use force.")
+    raise HearsayError(f"{candidate.name} version {candidate.version} {reason}; use force.")
 
 
 def _dev_figures(version: Version) -> dict[str, Any]:
@@ -255,19 +262,24 @@ def _dev_figures(version: Version) -> dict[str, Any]:
         return dict(Config.from_json((folder / "config.json").read_text()).figures.get("dev", {}))
 
 
-def _facts(config: Config) -> dict[str, str]:
-    """Tags that let people choose a version in MLflow's own pages."""
-    facts = {"architecture": config.architecture, "frontend": config.frontend}
+def _tags(detector: Detector) -> dict[str, str]:
+    """What lets people choose a version in MLflow's own pages, and the digest that names it."""
+    config = detector.config
+    tags = {
+        "architecture": config.architecture,
+        "frontend": config.frontend,
+        "digest": detector.digest,
+    }
     for split, figures in config.figures.items():
         if figures.get("eer") is not None:
             interval = ", ".join(f"{bound:.4f}" for bound in figures.get("eer_ci") or ())
-            facts[f"{split}.eer"] = f"{figures['eer']:.4f} [{interval or '-'}]"
-    return facts
+            tags[f"{split}.eer"] = f"{figures['eer']:.4f} [{interval or '-'}]"
+    return tags
 
 
-def _aliases(store: MlflowClient) -> dict[str, dict[str, str]]:
+def _aliases(client: MlflowClient) -> dict[str, dict[str, str]]:
     """Registered model -> its aliases -> version."""
-    return {row.name: row.aliases for row in _all_pages(store.search_registered_models)}
+    return {row.name: row.aliases for row in _all_pages(client.search_registered_models)}
 
 
 def _all_pages(search: Callable[..., Any]) -> list[Any]:

@@ -24,7 +24,8 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from detectors.mlflow_store import RegistryError, client, experiment, plain_errors
+from detectors.errors import HearsayError
+from detectors.mlflow_store import experiment, mlflow_client, readable_errors
 
 from . import plots
 
@@ -42,26 +43,26 @@ class Run:
 
     run_id: an id to go on with (its parameters stay), or None for a new run. An id that the store
     does not know, as after a change of store, makes a new run with the tag `resumed_from`.
-    Raises RegistryError when the store cannot be reached at the start.
+    Raises HearsayError when the store cannot be reached at the start.
     """
 
     def __init__(
         self, experiment_name: str, name: str, params: Mapping[str, Any], run_id: str | None = None
     ) -> None:
-        self._client = client()
+        self._client = mlflow_client()
         self._pending: list[Metric] = []
         if run_id is not None and known(run_id):
             self.run_id = run_id
-            with plain_errors():
+            with readable_errors():
                 self._client.update_run(run_id, status="RUNNING")
         else:
             home = experiment(experiment_name)
             tags = {"resumed_from": run_id} if run_id else {}
-            with plain_errors():
+            with readable_errors():
                 made = self._client.create_run(home, run_name=name, tags=tags)
                 self.run_id = made.info.run_id
                 self._log_params(flatten(params))
-        with plain_errors():
+        with readable_errors():
             for key, value in {**environment(), **git_state()}.items():
                 self._client.set_tag(self.run_id, key, value)
 
@@ -122,9 +123,9 @@ class Run:
     @contextmanager
     def _sent(self, otherwise: str) -> Iterator[None]:
         try:
-            with plain_errors():
+            with readable_errors():
                 yield
-        except RegistryError as error:
+        except HearsayError as error:
             warnings.warn(f"{error} {otherwise}", stacklevel=4)
 
 
@@ -133,7 +134,7 @@ def run_detector(run: str) -> Iterator[tuple[Path, str | None]]:
     """The detector folder of a run, and the MLflow run id if the store knows it.
 
     run: a detector folder, a run's folder with `detector` in it, or an MLflow run id, whose
-    detector is fetched and is gone afterwards. Raises RegistryError when it is none of these.
+    detector is fetched and is gone afterwards. Raises HearsayError when it is none of these.
     """
     folder = Path(run)
     if (folder / "config.json").is_file():
@@ -142,22 +143,22 @@ def run_detector(run: str) -> Iterator[tuple[Path, str | None]]:
         run_id = _checkpoint_run(folder / "checkpoint.pt")
         yield folder / "detector", run_id if run_id and known(run_id) else None
     elif not known(run):
-        raise RegistryError(f"'{run}' is no run folder, no detector folder and no MLflow run id.")
+        raise HearsayError(f"'{run}' is no run folder, no detector folder and no MLflow run id.")
     else:
         with tempfile.TemporaryDirectory(prefix="hearsay-") as scratch:
-            with plain_errors():
-                fetched = client().download_artifacts(run, "detector", scratch)
+            with readable_errors():
+                fetched = mlflow_client().download_artifacts(run, "detector", scratch)
             yield Path(fetched), run
 
 
 def known(run_id: str) -> bool:
-    """Does the store hold this run? RegistryError when it cannot be asked."""
-    store = client()
+    """Does the store hold this run? HearsayError when it cannot be asked."""
+    client = mlflow_client()
     from mlflow.exceptions import MlflowException
 
-    with plain_errors():
+    with readable_errors():
         try:
-            return store.get_run(run_id).info.lifecycle_stage == "active"
+            return client.get_run(run_id).info.lifecycle_stage == "active"
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return False

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from detectors import DetectorError, registry
+from detectors import registry
 from detectors.audio.reader import RATE, speech_seconds
-from detectors.errors import reason
-from detectors.pool import Shelf
+from detectors.errors import HearsayError, reason
+from detectors.pool import DetectorPool
 
 
-def start(shelf: Shelf, bundled: Sequence[Path]) -> threading.Thread:
+def start(shelf: DetectorPool, bundled: Sequence[Path]) -> threading.Thread:
     """Warm up, put the bundled detectors into the registry, then follow its champions.
 
     The shelf serves the bundled detectors meanwhile. A registry out of reach is a notice of the
@@ -29,16 +29,16 @@ def start(shelf: Shelf, bundled: Sequence[Path]) -> threading.Thread:
     return thread
 
 
-def _start(shelf: Shelf, bundled: Sequence[Path]) -> None:
+def _start(shelf: DetectorPool, bundled: Sequence[Path]) -> None:
     warm_up(shelf)
     try:
         registry.seed(bundled)
-    except (DetectorError, OSError) as error:  # the champions are followed all the same
+    except (HearsayError, OSError) as error:  # the champions are followed all the same
         print(reason(error), file=sys.stderr)
     shelf.watch()
 
 
-def warm_up(shelf: Shelf) -> None:
+def warm_up(shelf: DetectorPool) -> None:
     """Let everything that a first recording would wait for run once."""
     hiss = np.random.default_rng(0).normal(0, 0.05, RATE).astype(np.float32)
     speech_seconds(hiss)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from detectors import Config, Detector
-from detectors.mlflow_store import client
+from detectors.mlflow_store import mlflow_client
 
 
 def use_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -30,7 +30,7 @@ def _blank() -> bytes:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         made, copy = Path(folder, "made.db"), Path(folder, "copy.db")
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{made}")
-        client()
+        mlflow_client()
         connection = sqlite3.connect(made)
         connection.execute(f"VACUUM INTO '{copy}'")
         connection.close()

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 
 from ..config import DetectorError
-from ..errors import public
-from ..files import digest
+from ..errors import without_secrets
+from ..files import sha256_of
 
 LIMIT = 2 * 2**30  # bytes; the checkpoints of large speech backbones have about 1.3 GB
 
@@ -26,10 +26,10 @@ def download(url: str, sha256: str, folder: Path, limit: int = LIMIT) -> Path:
     for this machine's own addresses alone. Raises DetectorError when the transfer fails or exceeds
     `limit` bytes, and when the content is another one.
     """
-    shown = public(url)
+    shown = without_secrets(url)
     name = re.sub(r"[^\w.-]", "", shown.rpartition("/")[2])[-80:]
     target = folder / f"{sha256[:16]}-{name}"
-    if target.is_file() and digest(target) == sha256:
+    if target.is_file() and sha256_of(target) == sha256:
         return target
     part = target.with_name(f"{target.name}.part")
     try:
@@ -46,7 +46,7 @@ def download(url: str, sha256: str, folder: Path, limit: int = LIMIT) -> Path:
             f"The download of {shown} ended after {got} bytes: {error}. The same command goes on "
             "from there."
         ) from error
-    found = digest(part)
+    found = sha256_of(part)
     if found != sha256:
         part.unlink()  # or else the next try would go on with it
         raise DetectorError(
@@ -67,7 +67,7 @@ def _fetch(client: httpx.Client, url: str, part: Path, limit: int) -> None:
             return _fetch(client, url, part, limit)
         if answer.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
             said = f"the server answers {answer.status_code}"
-            raise DetectorError(f"{public(url)} cannot be had: {said}.")
+            raise DetectorError(f"{without_secrets(url)} cannot be had: {said}.")
         goes_on = answer.headers.get("Content-Range", "").startswith(f"bytes {size}-")
         size = size if goes_on else 0
         with part.open("ab" if goes_on else "wb") as file:
@@ -76,14 +76,14 @@ def _fetch(client: httpx.Client, url: str, part: Path, limit: int) -> None:
                 if size > limit:
                     part.unlink()
                     said = f"it has more than {limit} bytes"
-                    raise DetectorError(f"{public(url)} is not kept: {said}.")
+                    raise DetectorError(f"{without_secrets(url)} is not kept: {said}.")
                 file.write(block)
 
 
 def _stay_safe(first: httpx.URL, request: httpx.Request) -> None:
     """DetectorError unless the request, which `first` led to, is https or never leaves here."""
     if request.url.scheme != "https" and not (_is_here(first) and _is_here(request.url)):
-        shown = public(str(request.url))
+        shown = without_secrets(str(request.url))
         raise DetectorError(f"{shown} is not fetched: checkpoints come over https alone.")
 
 

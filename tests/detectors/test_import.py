@@ -303,7 +303,7 @@ def test_what_a_url_holds_beside_the_place_is_never_shown(server, place, capsys)
     said += refused(capsys, place, *arguments)
     server.redirect = None
     assert command(capsys, *arguments)[:2] == (0, "mine version 1\n"), said
-    said += registry.client().get_model_version("mine", "1").description
+    said += registry.mlflow_client().get_model_version("mine", "1").description
     assert server.url in said
     assert not [word for word in ("secret", "token", "pa@", "ss@", "me:") if word in said]
 

@@ -1,4 +1,4 @@
-"""Shelf: follows the registry's champions, and never ends up with less than it had."""
+"""The pool: follows the registry's champions, and never ends up with less than it had."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from stores import make_detector, use_store
 
 from detectors import registry
-from detectors.pool import Shelf
+from detectors.pool import DetectorPool
 
 
 @pytest.fixture
@@ -24,109 +24,109 @@ def store(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def in_service(shelf: Shelf) -> list[str]:
-    return [version.uri for version, _ in shelf.detectors()]
+def in_service(pool: DetectorPool) -> list[str]:
+    return [version.uri for version, _ in pool.detectors()]
 
 
 def weights_of(store: Path, version: int) -> Path:
     """The stored weights of a version of cnn."""
     pin = registry.resolve(f"models:/cnn/{version}").tags["sha256.weights.safetensors"]
     folders = [path.parent for path in store.glob("artifacts/**/detector/config.json")]
-    (folder,) = [f for f in folders if registry.hashes(f)["sha256.weights.safetensors"] == pin]
+    (folder,) = [f for f in folders if registry.checksums(f)["sha256.weights.safetensors"] == pin]
     return folder / "weights.safetensors"
 
 
 def test_a_promotion_is_served_at_the_next_refresh(store):
-    shelf = Shelf()
-    shelf.refresh()
-    before = shelf.detectors()
+    pool = DetectorPool()
+    pool.refresh()
+    before = pool.detectors()
     registry.promote("cnn", 2, force=True)
-    assert in_service(shelf) == ["models:/cnn/1"]
-    shelf.refresh()
+    assert in_service(pool) == ["models:/cnn/1"]
+    pool.refresh()
 
-    ((version, detector),) = shelf.detectors()
+    ((version, detector),) = pool.detectors()
     assert version.uri == "models:/cnn/2" and version.aliases == ("champion",)
     assert detector.version == "2"
-    assert shelf.notices == ()
+    assert pool.notices == ()
     assert [v.uri for v, _ in before] == ["models:/cnn/1"]  # a reader's list stays as it was
 
 
 def test_an_unchanged_champion_is_not_loaded_again(store):
-    shelf = Shelf()
-    shelf.refresh()
-    ((_, first),) = shelf.detectors()
-    shelf.refresh()
-    ((_, second),) = shelf.detectors()
+    pool = DetectorPool()
+    pool.refresh()
+    ((_, first),) = pool.detectors()
+    pool.refresh()
+    ((_, second),) = pool.detectors()
     assert first is second
 
 
 def test_corrupt_weights_leave_the_old_detector_with_a_notice(store):
-    shelf = Shelf(retry_s=0)
-    shelf.refresh()
+    pool = DetectorPool(retry_s=0)
+    pool.refresh()
     weights = weights_of(store, 2)
     good = weights.read_bytes()
     weights.write_bytes(good[:-4] + b"\0\1\2\3")
     registry.promote("cnn", 2, force=True)
-    shelf.refresh()
+    pool.refresh()
 
-    assert in_service(shelf) == ["models:/cnn/1"]
-    (notice,) = shelf.notices
+    assert in_service(pool) == ["models:/cnn/1"]
+    (notice,) = pool.notices
     assert "version 2 could not be loaded, so version 1 stays in use" in notice
     assert "not the file that was registered" in notice
 
     weights.write_bytes(good)
-    shelf.refresh()
-    assert in_service(shelf) == ["models:/cnn/2"]
-    assert shelf.notices == ()
+    pool.refresh()
+    assert in_service(pool) == ["models:/cnn/2"]
+    assert pool.notices == ()
 
 
 def test_a_failed_version_waits_before_it_is_tried_again(store):
-    shelf = Shelf(retry_s=3600)
+    pool = DetectorPool(retry_s=3600)
     weights = weights_of(store, 1)
     good = weights.read_bytes()
     weights.write_bytes(b"")
-    shelf.refresh()
-    assert shelf.detectors() == []
+    pool.refresh()
+    assert pool.detectors() == []
     weights.write_bytes(good)
-    shelf.refresh()
-    assert shelf.detectors() == [] and "version 1 could not be loaded" in shelf.notices[0]
+    pool.refresh()
+    assert pool.detectors() == [] and "version 1 could not be loaded" in pool.notices[0]
 
 
 def test_new_names_appear_and_names_without_champion_go(store, tmp_path):
-    shelf = Shelf()
-    shelf.refresh()
+    pool = DetectorPool()
+    pool.refresh()
     make_detector(tmp_path / "other", seed=7, name="other")
     registry.register(tmp_path / "other", "another")
     registry.promote("another", 1)
-    shelf.refresh()
-    assert in_service(shelf) == ["models:/another/1", "models:/cnn/1"]
+    pool.refresh()
+    assert in_service(pool) == ["models:/another/1", "models:/cnn/1"]
 
-    registry.client().delete_registered_model_alias("cnn", "champion")
-    shelf.refresh()
-    assert in_service(shelf) == ["models:/another/1"]
+    registry.mlflow_client().delete_registered_model_alias("cnn", "champion")
+    pool.refresh()
+    assert in_service(pool) == ["models:/another/1"]
 
 
 def test_a_registry_out_of_reach_leaves_what_was_there(store, tmp_path, monkeypatch):
-    shelf = Shelf()
-    shelf.refresh()
+    pool = DetectorPool()
+    pool.refresh()
     (tmp_path / "broken.db").write_text("no database, but long enough to be taken for one" * 20)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'broken.db'}")
-    shelf.refresh()
+    pool.refresh()
 
-    assert in_service(shelf) == ["models:/cnn/1"]
-    (notice,) = shelf.notices
+    assert in_service(pool) == ["models:/cnn/1"]
+    (notice,) = pool.notices
     assert "broken.db failed" in notice and "stay in use" in notice
 
 
 def test_the_bundled_detectors_serve_until_the_registry_does(store, tmp_path):
     make_detector(tmp_path / "resnet", seed=5, name="resnet")
-    shelf = Shelf([tmp_path / "resnet"])
-    ((version, bundled),) = shelf.detectors()
+    pool = DetectorPool([tmp_path / "resnet"])
+    ((version, bundled),) = pool.detectors()
     assert version.version == 0 and version.aliases == ("bundled",)
 
     registry.seed([tmp_path / "resnet"])
-    shelf.refresh()
-    entries = {version.uri: detector for version, detector in shelf.detectors()}
+    pool.refresh()
+    entries = {version.uri: detector for version, detector in pool.detectors()}
     assert set(entries) == {"models:/cnn/1", "models:/resnet/1"}
     assert entries["models:/resnet/1"] is bundled  # the same files are not opened twice
     assert bundled.version == "1"
@@ -135,19 +135,19 @@ def test_the_bundled_detectors_serve_until_the_registry_does(store, tmp_path):
 def test_bundled_detectors_stay_where_the_registry_has_no_champion(store, tmp_path):
     for seed, name in enumerate(("cnn", "resnet")):
         make_detector(tmp_path / name, seed, name=name)
-    shelf = Shelf([tmp_path / "cnn", tmp_path / "resnet"])
-    shelf.refresh()
-    assert in_service(shelf) == ["models:/cnn/1", "models:/resnet/0"]
-    assert shelf.notices == (
+    pool = DetectorPool([tmp_path / "cnn", tmp_path / "resnet"])
+    pool.refresh()
+    assert in_service(pool) == ["models:/cnn/1", "models:/resnet/0"]
+    assert pool.notices == (
         "The registry has no champion of resnet: what is bundled stays in use.",
     )
 
     registry.register(tmp_path / "resnet", "resnet")
     registry.promote("resnet", 1)
-    shelf.refresh()
-    registry.client().delete_registered_model_alias("resnet", "champion")
-    shelf.refresh()
-    assert in_service(shelf) == ["models:/cnn/1"] and shelf.notices == ()
+    pool.refresh()
+    registry.mlflow_client().delete_registered_model_alias("resnet", "champion")
+    pool.refresh()
+    assert in_service(pool) == ["models:/cnn/1"] and pool.notices == ()
 
 
 @pytest.mark.parametrize("what", ["champions", "open_version"])
@@ -155,8 +155,8 @@ def test_bundled_detectors_stay_where_the_registry_has_no_champion(store, tmp_pa
 def test_whatever_goes_wrong_is_a_notice_and_the_next_promotion_is_seen(
     store, monkeypatch, what, error
 ):
-    shelf = Shelf(retry_s=0)
-    shelf.refresh()
+    pool = DetectorPool(retry_s=0)
+    pool.refresh()
     registry.promote("cnn", 2, force=True)
 
     def fail(*_):
@@ -164,23 +164,23 @@ def test_whatever_goes_wrong_is_a_notice_and_the_next_promotion_is_seen(
 
     with monkeypatch.context() as patch:
         patch.setattr(f"detectors.pool.{what}", fail)
-        shelf.refresh()
-    (notice,) = shelf.notices
-    assert in_service(shelf) == ["models:/cnn/1"] and str(error.args[-1]) in notice
-    shelf.refresh()
-    assert in_service(shelf) == ["models:/cnn/2"] and shelf.notices == ()
+        pool.refresh()
+    (notice,) = pool.notices
+    assert in_service(pool) == ["models:/cnn/1"] and str(error.args[-1]) in notice
+    pool.refresh()
+    assert in_service(pool) == ["models:/cnn/2"] and pool.notices == ()
 
 
 def test_the_watcher_sees_a_promotion_and_stops(store):
-    shelf = Shelf()
-    shelf.watch(seconds=0.05)
+    pool = DetectorPool()
+    pool.watch(seconds=0.05)
     try:
         registry.promote("cnn", 2, force=True)
         for _ in range(1200):
-            if in_service(shelf) == ["models:/cnn/2"]:
+            if in_service(pool) == ["models:/cnn/2"]:
                 break
             time.sleep(0.05)
-        assert in_service(shelf) == ["models:/cnn/2"]
+        assert in_service(pool) == ["models:/cnn/2"]
     finally:
-        shelf.stop()
-    assert not [thread for thread in threading.enumerate() if thread.name == "shelf"]
+        pool.stop()
+    assert not [thread for thread in threading.enumerate() if thread.name == "detector-pool"]

@@ -16,8 +16,8 @@ from stores import free_port, make_detector, use_store
 from voice import voice
 
 from detectors import Config, Detector, DetectorError, load, registry
-from detectors.mlflow_store import plain_errors
-from detectors.registry import RegistryError
+from detectors.errors import HearsayError
+from detectors.mlflow_store import readable_errors
 
 
 @pytest.fixture
@@ -54,9 +54,10 @@ def test_a_version_says_what_it_is(store, tmp_path):
 
     weights = (tmp_path / "cnn" / "weights.safetensors").read_bytes()
     assert version.tags["sha256.weights.safetensors"] == hashlib.sha256(weights).hexdigest()
+    assert version.tags["digest"] == load(tmp_path / "cnn").digest
     assert version.tags["dev.eer"] == "0.2000 [0.1500, 0.2500]"
     assert version.tags["corpus_hash"] == "abc"
-    stored = registry.client().get_model_version("cnn", "1")
+    stored = registry.mlflow_client().get_model_version("cnn", "1")
     assert "An untrained detector" in stored.description
 
 
@@ -83,9 +84,9 @@ def test_versions_are_found_by_number_and_by_alias(store, tmp_path):
     assert registry.resolve("models:/cnn/1").version == 1
     assert registry.resolve("models:/cnn@challenger").version == 2
     assert registry.resolve("models:/cnn/2").aliases == ("challenger",)
-    with pytest.raises(RegistryError, match="it holds models:/cnn/1, models:/cnn/2"):
+    with pytest.raises(HearsayError, match="it holds models:/cnn/1, models:/cnn/2"):
         registry.resolve("models:/cnn@champion")
-    with pytest.raises(RegistryError, match="write models:/"):
+    with pytest.raises(HearsayError, match="write models:/"):
         registry.resolve("models:/cnn")
 
 
@@ -98,7 +99,7 @@ def test_a_folder_that_does_not_open_is_not_registered(store, tmp_path):
 
 
 def test_another_kind_of_model_in_the_same_registry_is_left_alone(store, tmp_path):
-    client = registry.client()
+    client = registry.mlflow_client()
     client.create_registered_model("forest")
     client.create_model_version("forest", str(tmp_path))
     client.set_registered_model_alias("forest", "champion", "1")
@@ -111,7 +112,7 @@ def test_a_file_that_was_exchanged_is_refused(store, tmp_path, name):
     make_detector(tmp_path / "other", seed=2, name="other")
     registry.register(tmp_path / "cnn", "cnn")
     (detector_folder(store) / name).write_bytes((tmp_path / "other" / name).read_bytes())
-    with pytest.raises(RegistryError, match=f"{name} of models:/cnn/1 is not the file"):
+    with pytest.raises(HearsayError, match=f"{name} of models:/cnn/1 is not the file"):
         load("models:/cnn/1")
 
 
@@ -119,7 +120,7 @@ def test_a_file_that_is_gone_is_a_sentence(store, tmp_path):
     make_detector(tmp_path / "cnn")
     registry.register(tmp_path / "cnn", "cnn")
     (detector_folder(store) / "weights.safetensors").unlink()
-    with pytest.raises(RegistryError, match="safetensors of models:/cnn/1 cannot be fetched"):
+    with pytest.raises(HearsayError, match="safetensors of models:/cnn/1 cannot be fetched"):
         load("models:/cnn/1")
 
 
@@ -164,9 +165,9 @@ def test_a_worse_version_does_not_become_champion(store, tmp_path):
         registry.register(tmp_path / folder, "cnn")
     registry.promote("cnn", 1)
 
-    with pytest.raises(RegistryError, match=r"version 2 has a dev EER of 19\.0%.*at most 18\.0%"):
+    with pytest.raises(HearsayError, match=r"version 2 has a dev EER of 19\.0%.*at most 18\.0%"):
         registry.promote("cnn", 2)
-    with pytest.raises(RegistryError, match="version 4 states no dev EER"):
+    with pytest.raises(HearsayError, match="version 4 states no dev EER"):
         registry.promote("cnn", 4)
     assert registry.resolve("models:/cnn@champion").version == 1
 
@@ -220,7 +221,7 @@ def test_a_choice_of_the_user_outlives_a_new_bundle(store, tmp_path):
 
 def test_a_run_and_its_version_know_each_other(store, tmp_path):
     make_detector(tmp_path / "cnn")
-    client = registry.client()
+    client = registry.mlflow_client()
     run = client.create_run(registry.experiment("training"))
     registry.register(tmp_path / "cnn", "cnn", run_id=run.info.run_id)
 
@@ -233,7 +234,7 @@ def test_a_run_and_its_version_know_each_other(store, tmp_path):
 def test_a_server_out_of_reach_is_a_sentence_without_its_password(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://user:secret@127.0.0.1:{free_port()}")
-    with pytest.raises(RegistryError, match="does not answer") as error:
+    with pytest.raises(HearsayError, match="does not answer") as error:
         load("models:/cnn@champion")
     assert "127.0.0.1" in str(error.value) and "secret" not in str(error.value)
 
@@ -247,13 +248,13 @@ def test_a_server_out_of_reach_is_a_sentence_without_its_password(monkeypatch):
 )
 def test_a_store_that_cannot_be_spoken_to_is_a_sentence(monkeypatch, uri, said):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with pytest.raises(RegistryError, match=said) as error:
+    with pytest.raises(HearsayError, match=said) as error:
         registry.versions()
     assert "secret" not in str(error.value)
 
 
 def test_an_error_without_a_word_is_named(store):
-    with pytest.raises(RegistryError, match="failed: TimeoutError"), plain_errors():
+    with pytest.raises(HearsayError, match="failed: TimeoutError"), readable_errors():
         raise TimeoutError
 
 
@@ -270,9 +271,9 @@ def test_figures_of_too_few_speakers_have_no_interval(store, tmp_path):
         None,
     ]
     registry.promote("cnn", 1)
-    with pytest.raises(RegistryError, match=r"30.0%.*at most 20.0%"):
+    with pytest.raises(HearsayError, match=r"30.0%.*at most 20.0%"):
         registry.promote("cnn", 2)
-    with pytest.raises(RegistryError, match="states no dev EER"):
+    with pytest.raises(HearsayError, match="states no dev EER"):
         registry.promote("cnn", 3)
 
 
@@ -287,7 +288,7 @@ def test_a_front_end_that_does_not_fit_is_not_registered(store, tmp_path):
 def test_a_file_that_is_no_database_is_a_sentence(tmp_path, monkeypatch):
     (tmp_path / "mlflow.db").write_text("a shopping list, long enough to be read as a header" * 9)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    with pytest.raises(RegistryError, match="not a database"):
+    with pytest.raises(HearsayError, match="not a database"):
         registry.versions()
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from stores import make_detector, use_store
 
-from detectors.mlflow_store import RegistryError, client
+from detectors.errors import HearsayError
+from detectors.mlflow_store import mlflow_client
 from evaluation.tracking import Run, flatten, git_state, known, run_detector
 
 PARAMS = {"lr": 0.001, "augment": {"noise": {"p": 0.5}, "codecs": ["mp3", "opus"]}, "init": None}
@@ -23,11 +24,11 @@ def store(tmp_path, monkeypatch) -> Path:
 
 
 def history(run: Run, name: str) -> list[tuple[int, float]]:
-    return [(m.step, m.value) for m in client().get_metric_history(run.run_id, name)]
+    return [(m.step, m.value) for m in mlflow_client().get_metric_history(run.run_id, name)]
 
 
 def status(run: Run) -> str:
-    return client().get_run(run.run_id).info.status
+    return mlflow_client().get_run(run.run_id).info.status
 
 
 def test_a_run_holds_what_was_logged(store, tmp_path):
@@ -42,7 +43,7 @@ def test_a_run_holds_what_was_logged(store, tmp_path):
         run.scores(llr, llr + np.sin(9 * llr) > 0, 0.1)
         run.folder(tmp_path / "cnn", "detector")
 
-    data = client().get_run(run.run_id).data
+    data = mlflow_client().get_run(run.run_id).data
     assert data.params["augment.noise.p"] == "0.5"
     assert data.params["augment.codecs"] == "['mp3', 'opus']"
     assert data.tags["version.torch"] == torch.__version__
@@ -68,7 +69,7 @@ def test_a_resumed_run_keeps_its_id_and_its_curve():
 
     assert resumed.run_id == killed.run_id
     assert history(resumed, "loss") == [(0, 0.7), (1, 0.6)]
-    assert client().get_run(resumed.run_id).data.params["lr"] == "0.001"
+    assert mlflow_client().get_run(resumed.run_id).data.params["lr"] == "0.001"
     assert status(resumed) == "FINISHED"
 
 
@@ -76,7 +77,7 @@ def test_a_run_that_the_store_does_not_know_is_begun_anew():
     with Run("cnn", "first", PARAMS, "0123456789abcdef0123456789abcdef") as run:
         pass
     assert known(run.run_id)
-    tags = client().get_run(run.run_id).data.tags
+    tags = mlflow_client().get_run(run.run_id).data.tags
     assert tags["resumed_from"] == "0123456789abcdef0123456789abcdef"
 
 
@@ -104,7 +105,7 @@ def test_metrics_outlive_a_store_that_fails_for_a_while(monkeypatch):
 def test_many_parameters_fit():
     with Run("cnn", "first", {"layer": {str(n): n for n in range(250)}, "long": "x" * 9000}) as run:
         pass
-    params = client().get_run(run.run_id).data.params
+    params = mlflow_client().get_run(run.run_id).data.params
     assert len(params) == 251 and len(params["long"]) == 6000
 
 
@@ -125,7 +126,7 @@ def test_a_runs_detector_is_found_in_every_form(tmp_path):
         assert run_id == run.run_id
     assert weights == (tmp_path / "out" / "detector" / "weights.safetensors").read_bytes()
     with (
-        pytest.raises(RegistryError, match="'elsewhere' is no run folder"),
+        pytest.raises(HearsayError, match="'elsewhere' is no run folder"),
         run_detector("elsewhere"),
     ):
         pass

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from app import Page
-from detectors.pool import Shelf
+from detectors.pool import DetectorPool
 
 
 def test_priors_are_weighed_in_the_order_in_which_they_were_asked_for():
-    page = Page(Shelf([]))
+    page = Page(DetectorPool([]))
     weighed = [event for event in page.blocks.fns.values() if event.name == "weigh"]
     assert len(weighed) == 2
     assert len({event.concurrency_id for event in weighed}) == 1

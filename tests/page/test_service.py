@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from detectors.registry import RegistryError
+from detectors.errors import HearsayError
 from page import service
 
 
-@pytest.mark.parametrize("error", [RegistryError("The store is read-only."), OSError(28, "full")])
+@pytest.mark.parametrize("error", [HearsayError("The store is read-only."), OSError(28, "full")])
 def test_champions_are_followed_even_where_nothing_can_be_registered(monkeypatch, capsys, error):
     def fail(_):
         raise error

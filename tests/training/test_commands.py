@@ -10,7 +10,7 @@ from stores import use_store
 from tiny_corpus import tiny_corpus
 
 from detectors import Detector, load
-from detectors.mlflow_store import client
+from detectors.mlflow_store import mlflow_client
 from training.__main__ import main
 
 RECIPE = """
@@ -60,13 +60,13 @@ def test_training_leaves_a_calibrated_detector_with_a_card(place):
 
 
 def test_training_is_tracked(place):
-    experiment = client().get_experiment_by_name("small")
-    (tracked,) = client().search_runs([experiment.experiment_id])
+    experiment = mlflow_client().get_experiment_by_name("small")
+    (tracked,) = mlflow_client().search_runs([experiment.experiment_id])
     assert tracked.data.params["architecture"] == "cnn"
     assert tracked.data.params["copies"] == "('griffin-lim',)"
     assert len(tracked.data.params["corpus_hash"]) == 64
-    assert len(client().get_metric_history(tracked.info.run_id, "held_eer")) == 2
-    figures = client().list_artifacts(tracked.info.run_id, "figures")
+    assert len(mlflow_client().get_metric_history(tracked.info.run_id, "held_eer")) == 2
+    figures = mlflow_client().list_artifacts(tracked.info.run_id, "figures")
     assert {"figures/det.png", "figures/confusion.png"} <= {file.path for file in figures}
 
 

@@ -18,7 +18,7 @@ from corpora.manifest import read_manifest
 from corpora.partial_spoof import self_splice, splice_band
 from detectors import Config, Detector
 from detectors.config import Calibration
-from detectors.mlflow_store import client
+from detectors.mlflow_store import mlflow_client
 from explain import explain
 from explain.__main__ import main
 from explain.explanation import ExplainError
@@ -258,11 +258,13 @@ def test_a_scrambled_detector_keeps_its_weights_in_another_order():
 def test_the_table_is_logged_to_mlflow(result, tmp_path, monkeypatch):
     use_store(tmp_path, monkeypatch)
     log({**result[0], "manifest_split": "dev"}, "a table")
-    (logged,) = client().search_runs([client().get_experiment_by_name(EXPERIMENT).experiment_id])
+    (logged,) = mlflow_client().search_runs(
+        [mlflow_client().get_experiment_by_name(EXPERIMENT).experiment_id]
+    )
     auc = result[0]["methods"]["energy"]["toy"]["control"]["auc"]
     assert logged.data.metrics["energy/toy/control/auc"] == pytest.approx(auc)
     assert logged.data.params["clips"] == "3" and logged.info.status == "FINISHED"
-    files = client().list_artifacts(logged.info.run_id, "explanations")
+    files = mlflow_client().list_artifacts(logged.info.run_id, "explanations")
     assert [Path(f.path).name for f in files] == ["explanations.json", "explanations.md"]
 
 
