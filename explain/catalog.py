@@ -78,7 +78,7 @@ METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         Method(
-            "shapley-grids",
+            "shapley-multigrid",
             "Shapley values on several grids",
             TIME,
             shapley_multigrid.attribute,
@@ -91,11 +91,11 @@ METHODS: dict[str, Method] = {
             "the mean, smoothed.",
         ),
         Method(
-            "pieces",
+            "sliding-window",
             "Each second by itself",
             TIME,
             sliding_window.attribute,
-            ("piece_s", "hop_s", "start_s"),
+            ("window_s", "hop_s", "start_s"),
             sliding_window.refusal,
             takes_progress=True,
             unasked=(TIME,),
@@ -159,7 +159,7 @@ METHODS: dict[str, Method] = {
             how="How far the LLR falls when a stretch is {gone}, one after the other.",
         ),
         Method(
-            "bands-alone",
+            "band-inclusion",
             "Each band by itself",
             FREQUENCY,
             band_inclusion.attribute,
@@ -205,7 +205,7 @@ METHODS: dict[str, Method] = {
             "every combination; what is left out becomes ordinary.",
         ),
         Method(
-            "shapley-patches",
+            "owen-patches",
             "Shapley values by time and band",
             BOTH,
             owen_patches.attribute,

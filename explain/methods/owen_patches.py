@@ -45,7 +45,7 @@ def attribute(
     gains, full, empty = owen(game, windows, pairs, seed, progress)
     values = gains.mean(axis=0)
     return Explanation(
-        method="shapley-patches",
+        method="owen-patches",
         detector=detector.config.name,
         values=game.map(values),
         times=game.times,

@@ -1,8 +1,8 @@
-"""Pieces: what the detector says of each second by itself, as if nothing else had been recorded.
+"""Sliding window: what the detector says of each second by itself, as if nothing else was recorded.
 
-Nothing is masked and nothing stands in the place of what is left out, so no choice of a background
-is in the answer; in return it does not say how parts work together, nor add up to the verdict. Here
-the "sub-clips that triggered it" of forensic tools are a map on the logit scale.
+Nothing is masked and nothing stands in the place of what is left out, so no choice of a baseline is
+in the result; in return it does not say how parts work together, nor add up to the verdict. The
+"sub-clips that triggered it" of forensic tools, as a map on the logit scale.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ..coalitions.segment import decisive
 from ..explanation import ExplainError, Explanation
 
 SHORTEST_S = 0.25
-FINE = 4  # cells from one piece's middle to the next
+FINE = 4  # cells from one window's middle to the next
 
 
 def refusal(detector: Detector) -> str | None:
-    """Why the network cannot hear a second by itself, or None if it can."""
+    """Why the network cannot score a second by itself, or None if it can."""
     nets = detector.net.nets if isinstance(detector.net, Fusion) else [detector.net]
     if any(getattr(net, "whole_windows", False) for net in nets):
         return "its network reads whole windows only"
@@ -37,56 +37,56 @@ def attribute(
     detector: Detector,
     wave: Waveform,
     *,
-    piece_s: float | None = None,
+    window_s: float | None = None,
     hop_s: float | None = None,
     start_s: float | None = None,
     progress: Progress | None = None,
 ) -> Explanation:
     """How far above the detector's threshold each moment's surroundings score alone, (cells,).
 
-    Pieces of `piece_s` seconds, 0.25 to a window, have their middles `hop_s` apart (default: one
-    second, or a quarter of the window if that is less, and a quarter of a piece). At the ends of
-    the stretch a piece is what is there of it, repeated. They keep the level that they have in it.
-    At each middle stands the mean of the pieces that reach it, the nearer the more; cells a quarter
-    of `hop_s` long lie on straight lines from one to the next, divided by the number of cells, so
-    that the map adds up to what is said on average. Positive: alone it would be called fake.
-    start_s: see `stretch.decisive`. No completeness is promised (empty and residual are NaN).
-    Raises ExplainError.
+    Windows of `window_s` seconds, 0.25 to the detector's own, have their middles `hop_s` apart
+    (default: one second, or a quarter of the detector's window if that is less, and a quarter of
+    `window_s`). At the ends of the segment a window is what is there of it, repeated. They keep the
+    level that they have in it. At each middle stands the mean of the windows that reach it, the
+    nearer the more; cells a quarter of `hop_s` long lie on straight lines from one to the next,
+    divided by the number of cells, so that the map adds up to what is said on average. Positive:
+    alone it would be called fake. start_s: see `segment.decisive`. No completeness is promised
+    (empty and residual are NaN). Raises ExplainError.
     """
     reason = refusal(detector)
     if reason:
-        raise ExplainError(f"Pieces do not explain {detector.config.name}: {reason}.")
+        raise ExplainError(f"A sliding window does not explain {detector.config.name}: {reason}.")
     longest = detector.config.window / RATE
-    piece_s = min(1.0, max(longest / 4, SHORTEST_S)) if piece_s is None else piece_s
-    hop_s = piece_s / 4 if hop_s is None else hop_s
-    if not SHORTEST_S <= piece_s <= longest:
+    window_s = min(1.0, max(longest / 4, SHORTEST_S)) if window_s is None else window_s
+    hop_s = window_s / 4 if hop_s is None else hop_s
+    if not SHORTEST_S <= window_s <= longest:
         raise ExplainError(
-            f"piece_s is from {SHORTEST_S:g} to {longest:g} seconds, not {piece_s:g}."
+            f"window_s is from {SHORTEST_S:g} to {longest:g} seconds, not {window_s:g}."
         )
-    if not 0.05 <= hop_s <= piece_s:
-        raise ExplainError(f"hop_s is from 0.05 to {piece_s:g} seconds, not {hop_s:g}.")
+    if not 0.05 <= hop_s <= window_s:
+        raise ExplainError(f"hop_s is from 0.05 to {window_s:g} seconds, not {hop_s:g}.")
     stretch = decisive(detector, wave, start_s)
     n = len(stretch.samples)
-    size = min(round(piece_s * RATE), n)
+    size = min(round(window_s * RATE), n)
     count = max(round(n / RATE / hop_s), 1)
     middles = (np.arange(count) + 0.5) * n / count
-    heard = stretch.pin(detector)
+    pinned = stretch.pin(detector)
     logits = []
     with torch.inference_mode():
         for i in range(0, len(middles), detector.batch):
-            rows = [_piece(stretch.samples, m, size) for m in middles[i : i + detector.batch]]
-            logits.append(heard.logits(torch.stack(rows), levelled=True).double().numpy())
+            rows = [_around(stretch.samples, m, size) for m in middles[i : i + detector.batch]]
+            logits.append(pinned.logits(torch.stack(rows), levelled=True).double().numpy())
             if progress:
                 progress(min((i + detector.batch) / len(middles), 1.0))
-        full = float(heard.logits(stretch.fill(stretch.samples[None]), levelled=True))
+        full = float(pinned.logits(stretch.fill(stretch.samples[None]), levelled=True))
     near = np.clip(1 - np.abs(middles[:, None] - middles) / (size / 2), 0, None)
-    around = near @ np.concatenate(logits) / near.sum(axis=1)
+    smooth = near @ np.concatenate(logits) / near.sum(axis=1)
     edges = np.linspace(0, n, FINE * count + 1)
-    cells = np.interp((edges[:-1] + edges[1:]) / 2, middles, around)
+    cells = np.interp((edges[:-1] + edges[1:]) / 2, middles, smooth)
     calibration = detector.config.calibration
     threshold = (calibration.threshold - calibration.offset) / calibration.scale
     return Explanation(
-        method="pieces",
+        method="sliding-window",
         detector=detector.config.name,
         values=(cells - threshold) / len(cells),
         times=stretch.seconds(edges),
@@ -99,7 +99,7 @@ def attribute(
     )
 
 
-def _piece(samples: Tensor, middle: float, size: int) -> Tensor:
+def _around(samples: Tensor, middle: float, size: int) -> Tensor:
     """(size,) samples around a middle; beyond the ends what is there is repeated."""
     first = round(middle - size / 2)
     there = samples[max(first, 0) : first + size]

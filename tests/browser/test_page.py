@@ -237,7 +237,9 @@ def test_another_method_is_drawn_with_how_often_it_is_right(browser, quick):
     assert not page.inner_text("#look").strip()  # nothing runs before it is asked for
     choose(page, "method", "Occlusion")
     choose(page, "explained", "res-tssdnet")  # on most others loudness finds bands as well
-    page.wait_for_function(f"document.querySelector('#method input').value === '{named('pieces')}'")
+    page.wait_for_function(
+        f"document.querySelector('#method input').value === '{named('sliding-window')}'"
+    )
     choose(page, "method", "Shapley values by band")
     page.click("#explain")
     page.wait_for_selector("#look .names")

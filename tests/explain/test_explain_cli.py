@@ -45,7 +45,7 @@ def test_a_long_clip_says_which_part_is_explained(here, capsys):
 
 
 @pytest.mark.parametrize(
-    "method", ["shapley-time", "shapley-patches", "gradcam", "integrated-gradients", "occlusion"]
+    "method", ["shapley-time", "owen-patches", "gradcam", "integrated-gradients", "occlusion"]
 )
 def test_json_and_png_are_written_whole(here, tmp_path, method, capsys):
     out, picture = tmp_path / "e.json", tmp_path / "e.png"
@@ -76,7 +76,7 @@ def test_json_on_stdout_is_all_that_is_there(here, capsys):
     [
         (["clip.wav", "--players", "1"], "2 to 64"),
         (["clip.wav", "--players", "65"], "2 to 64"),
-        (["clip.wav", "--method", "tea-leaves"], "there are shapley-grids, pieces"),
+        (["clip.wav", "--method", "tea-leaves"], "there are shapley-multigrid, sliding-window"),
         (["clip.wav", "--method", "gradcam", "--players", "4"], "no option 'players'"),
         (["clip.wav", "--json", "nowhere/e.json", "--players", "2"], "cannot be written"),
         (["clip.wav", "--png", "nowhere/e.png", "--players", "2"], "cannot be written"),

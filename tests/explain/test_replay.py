@@ -31,7 +31,8 @@ def explained():
 
 
 @pytest.mark.parametrize(
-    "method", ["shapley-time", "shapley-grids", "shapley-bands", "bands-alone", "shapley-patches"]
+    "method",
+    ["shapley-time", "shapley-multigrid", "shapley-bands", "band-inclusion", "owen-patches"],
 )
 def test_the_planted_tone_decided_on_every_axis(method):
     detector, clip = tone_detector(), waveform(with_tone(*TONE))
@@ -46,7 +47,7 @@ def test_the_planted_tone_decided_on_every_axis(method):
 
 def test_parts_are_where_the_tone_is():
     detector, clip = tone_detector(), waveform(with_tone(*TONE))
-    heard = evidence(detector, clip, explain(detector, clip, "shapley-patches"))
+    heard = evidence(detector, clip, explain(detector, clip, "owen-patches"))
     for part in heard.parts:
         assert part.start_s < TONE[1] and part.end_s > TONE[0]
         assert part.low_hz <= 1100 and part.high_hz >= 900

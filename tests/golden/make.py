@@ -20,7 +20,12 @@ import numpy as np
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-RENAMED: dict[str, str] = {}  # method's name in the files -> its name now
+RENAMED = {  # method's name in the files -> its name now
+    "shapley-grids": "shapley-multigrid",
+    "shapley-patches": "owen-patches",
+    "pieces": "sliding-window",
+    "bands-alone": "band-inclusion",
+}
 QUICK = ("cnn", "prosody", "resnet")  # detectors that take seconds
 SLOW = {"shap-permutation", "shap-partition", "shapley-patches", "lime-patches"}
 

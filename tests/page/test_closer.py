@@ -93,7 +93,7 @@ def test_a_look_that_was_stopped_or_refused_says_so():
     [
         ("shapley-time", 'class="area bars"'),
         ("shapley-bands", '<dl class="names">'),
-        ("shapley-patches", 'class="heat"'),
+        ("owen-patches", 'class="heat"'),
     ],
 )
 def test_every_kind_of_explanation_is_drawn(method, sign):
@@ -106,11 +106,11 @@ def test_every_kind_of_explanation_is_drawn(method, sign):
 
 
 def test_a_map_that_finds_no_bands_says_so(monkeypatch):
-    done = explain(report().opinions[0].detector, CLIP, "shapley-patches")
+    done = explain(report().opinions[0].detector, CLIP, "owen-patches")
     for by_band, warned in ((0.65, True), (0.8, False)):
         banded = measurement(by_band, axis="band", within=0.1, energy=0.6)
-        use_measured(monkeypatch, shapley_patches=measurement(0.8, energy=0.6) | banded)
-        look = Look("cnn", "shapley-patches", 1.0, explanation=done)
+        use_measured(monkeypatch, owen_patches=measurement(0.8, energy=0.6) | banded)
+        look = Look("cnn", "owen-patches", 1.0, explanation=done)
         said = text(closer_cards.look_card(look, report(), CLIP))
         assert ("no better than loudness" in said) is warned
 
@@ -124,7 +124,8 @@ def test_voice_features_are_drawn_by_name_the_largest_first():
         stderr=np.array([0.1, 0.2, 0.3]),
         notes=("R2 of the surrogate: 0.9.",),
     )
-    html = closer_cards.look_card(Look("cnn", "x", 1.0, explanation=groups), report(), CLIP)
+    looked = Look("cnn", "shapley-groups", 1.0, explanation=groups)
+    html = closer_cards.look_card(looked, report(), CLIP)
     said = text(html)
     assert said.index("<jitter>") < said.index("pauses") < said.index("pitch")
     assert "<jitter>" not in html
@@ -133,7 +134,9 @@ def test_voice_features_are_drawn_by_name_the_largest_first():
 
 def test_bands_are_drawn_from_the_highest_down():
     detector = report().opinions[0].detector
-    done = Look("cnn", "b", 1.0, explanation=explain(detector, CLIP, "shapley-bands", bands=4))
+    done = Look(
+        "cnn", "shapley-bands", 1.0, explanation=explain(detector, CLIP, "shapley-bands", bands=4)
+    )
     said = text(closer_cards.look_card(done, report(), CLIP))
     assert said.index("6.0 to 8.0 kHz") < said.index("0.0 to 2.0 kHz")
 
@@ -153,7 +156,7 @@ def test_evidence_is_of_the_explanation_on_the_page():
     wrong = replace(right, values=np.roll(right.values, 4))
     assert heard(shown, CLIP, "cnn", Look()).sufficient  # made for the purpose
     assert not heard(replace(shown, seconds=wrong), CLIP, "cnn", Look()).sufficient
-    chosen = Look("cnn", "x", 1.0, explanation=right)
+    chosen = Look("cnn", "sliding-window", 1.0, explanation=right)
     assert heard(replace(shown, seconds=wrong), CLIP, "cnn", chosen).sufficient
 
 

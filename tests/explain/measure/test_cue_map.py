@@ -53,7 +53,7 @@ def test_evidence_is_kept_whatever_place_it_is_given(values):
 def test_a_tone_is_found_in_its_band_and_its_place():
     clip = waveform(with_tone(0.3, 0.6, hz=2500.0))
     detector = toy(Tone(2500.0))
-    time, band = look_at(explain(detector, clip, "shapley-patches"), clip, [(0.05, 0.7)])
+    time, band = look_at(explain(detector, clip, "owen-patches"), clip, [(0.05, 0.7)])
     assert PLACES[int(np.argmax(time.evidence))] == "speech"
     assert BANDS[int(np.argmax(band.evidence))] in ("2 to 3 kHz", "3 to 4 kHz")
 
@@ -122,11 +122,11 @@ def test_the_command_prints_tables_and_writes_json_and_png(here, tmp_path, capsy
     assert run(here, "--split", "test", "--by", "system", "--json", out, "--png", picture) == 0
     result = json.loads(out.read_text())
     (own,) = result["detectors"].values()
-    assert set(own) == {"shapley-time", "bands-alone"}
+    assert set(own) == {"shapley-time", "band-inclusion"}
     groups = own["shapley-time"]["time"]
     assert set(groups) == {"all", "bonafide", "buzz-test", "hum-test"}
     assert groups["all"]["n"] == 4 and set(groups["all"]["places"]) == set(PLACES)
-    assert set(own["bands-alone"]["frequency"]["all"]["places"]) == set(BANDS)
+    assert set(own["band-inclusion"]["frequency"]["all"]["places"]) == set(BANDS)
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "| buzz-test | 1 |" in capsys.readouterr().out
 

@@ -21,10 +21,10 @@ SHORT = 0.5  # seconds of the clips here: a passing moment each
     ("method", "options", "axes"),
     [
         ("shapley-time", {"players": 4}, {"window"}),
-        ("shapley-grids", {"grids": (4, 8), "cells": 4, "smooth": 1}, {"window"}),
+        ("shapley-multigrid", {"grids": (4, 8), "cells": 4, "smooth": 1}, {"window"}),
         ("shapley-bands", {"bands": 4}, {"band"}),
-        ("bands-alone", {"bands": 4}, {"band"}),
-        ("shapley-patches", {"windows": 4, "bands": 4, "pairs": 2}, {"window", "band"}),
+        ("band-inclusion", {"bands": 4}, {"band"}),
+        ("owen-patches", {"windows": 4, "bands": 4, "pairs": 2}, {"window", "band"}),
     ],
 )
 def test_exact_methods_find_the_window_and_the_band_in_every_draw(method, options, axes):

@@ -82,7 +82,7 @@ def test_a_network_of_many_weights_gets_fewer_forwards_and_still_finds_the_tone(
     assert explanation.values.argmax() == 1 and explanation.residual < 1e-4
 
 
-@pytest.mark.parametrize("method", ["shapley-patches", "lime-patches", "shap-partition"])
+@pytest.mark.parametrize("method", ["owen-patches", "lime-patches", "shap-partition"])
 def test_a_network_of_many_weights_gets_fewer_forwards_by_patch_as_well(method):
     light, heavy = Tone(1500), Tone(1500)
     heavy.ballast = torch.nn.Linear(1000, 1001)
@@ -103,14 +103,14 @@ def test_values_that_bands_do_not_take(options):
 
 def test_a_band_by_itself_takes_one_forward_and_finds_the_tone():
     detector, wave = toy(Tone(1500)), waveform(with_tone(0.2, 0.8, 1500))
-    explanation = explain(detector, wave, "bands-alone")
+    explanation = explain(detector, wave, "band-inclusion")
     assert explanation.forwards == 10 and explanation.stderr is None
     assert explanation.values.argmax() == 1 and explanation.residual < 1e-4
 
 
 def test_bands_by_themselves_have_their_shapley_values_where_none_acts_on_another():
     detector, wave = toy(Linear(torch.from_numpy(hiss(seed=1)))), waveform(hiss(seed=2))
-    exact, alone = (explain(detector, wave, m) for m in ("shapley-bands", "bands-alone"))
+    exact, alone = (explain(detector, wave, m) for m in ("shapley-bands", "band-inclusion"))
     assert alone.values == pytest.approx(exact.values, abs=1e-6)
     assert alone.names == exact.names and (alone.full, alone.empty) == (exact.full, exact.empty)
 
@@ -118,7 +118,7 @@ def test_bands_by_themselves_have_their_shapley_values_where_none_acts_on_anothe
 @pytest.mark.parametrize("options", [{"bands": 1}, {"bands": 33}, {"baseline": "bank"}])
 def test_values_that_bands_by_themselves_do_not_take(options):
     with pytest.raises(ExplainError):
-        explain(toy(Tone(1000)), waveform(hiss()), "bands-alone", **options)
+        explain(toy(Tone(1000)), waveform(hiss()), "band-inclusion", **options)
 
 
 # --- patches ---
@@ -129,7 +129,7 @@ def test_a_planted_patch_is_found(seed):
     window, band = np.random.default_rng(seed).integers((8, 4))
     hz = 2000 * band + 1000
     x = with_tone(window / 8 + 0.02, (window + 1) / 8 - 0.02, hz, seed=seed)
-    explanation = explain(toy(Tone(hz)), waveform(x), "shapley-patches", seed=seed)
+    explanation = explain(toy(Tone(hz)), waveform(x), "owen-patches", seed=seed)
     assert explanation.values.shape == explanation.stderr.shape == (4, 8)
     found = np.unravel_index(explanation.values.argmax(), explanation.values.shape)
     assert found == (band, window)
@@ -140,7 +140,7 @@ def test_a_planted_patch_is_found(seed):
 
 def test_an_additive_game_has_no_error():
     detector, wave = toy(Linear(torch.from_numpy(hiss(seed=1)))), waveform(hiss(seed=2))
-    one, two = (explain(detector, wave, "shapley-patches", seed=seed) for seed in (0, 1))
+    one, two = (explain(detector, wave, "owen-patches", seed=seed) for seed in (0, 1))
     assert one.values == pytest.approx(two.values, abs=1e-6)
     assert one.stderr.max() < 1e-6
 
@@ -176,14 +176,14 @@ def test_an_interaction_of_two_windows_is_halved():
     second[12_500:13_500] = 0.1
     wave = waveform(np.full(WINDOW, 0.02))
     detector = toy(Both(first, second))
-    values = explain(detector, wave, "shapley-patches", baseline="zeros").values.sum(axis=0)
+    values = explain(detector, wave, "owen-patches", baseline="zeros").values.sum(axis=0)
     assert values[[1, 6]] == pytest.approx([2, 2], rel=0.05)
 
 
 @pytest.mark.parametrize("options", [{"pairs": 1}, {"windows": 0}, {"bands": 99}, {"windows": 900}])
 def test_values_that_patches_do_not_take(options):
     with pytest.raises(ExplainError):
-        explain(toy(Tone(1000)), waveform(hiss()), "shapley-patches", **options)
+        explain(toy(Tone(1000)), waveform(hiss()), "owen-patches", **options)
 
 
 def test_a_clip_that_is_no_longer_than_a_frame_is_refused():

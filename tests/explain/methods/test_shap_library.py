@@ -46,7 +46,7 @@ def test_the_tree_of_patches_adds_up_and_finds_the_tone():
 
 def test_on_an_additive_detector_all_patch_games_agree():
     detector, wave = toy(Linear(torch.from_numpy(hiss(seed=1)))), waveform(hiss(seed=2))
-    ours = explain(detector, wave, "shapley-patches", windows=3, bands=2)
+    ours = explain(detector, wave, "owen-patches", windows=3, bands=2)
     theirs = explain(detector, wave, "shap-partition", windows=3, bands=2)
     assert theirs.values == pytest.approx(ours.values, abs=1e-5)
 
