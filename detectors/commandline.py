@@ -11,6 +11,7 @@ from typing import TypeAlias
 from .errors import HearsayError
 from .runtime import prepare
 
+EXTRAS = {"pyworld": "train", "shap": "explain"}  # what commands import -> where it comes from
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -18,8 +19,8 @@ def run(parser: argparse.ArgumentParser, arguments: list[str] | None = None) -> 
     """Parse, prepare and call the command that `parser` chose (its default `command`).
 
     Returns:
-        The command's exit code, 0 if it gives none; 2, with the error's sentence on stderr, for
-        input that cannot be used.
+        The command's exit code, 0 if it gives none; 2, with a sentence on stderr, for input that
+        cannot be used, and for a command whose extra is not installed.
     """
     parser.add_argument("--threads", type=count, help="default: every core", metavar="N")
     options = parser.parse_args(arguments)
@@ -30,7 +31,12 @@ def run(parser: argparse.ArgumentParser, arguments: list[str] | None = None) -> 
         return options.command(options) or 0
     except HearsayError as error:
         print(error, file=sys.stderr)
-        return 2
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        extra = f"hearsay[{EXTRAS[error.name]}]"
+        print(f"This needs the package {error.name}: pip install '{extra}'.", file=sys.stderr)
+    return 2
 
 
 def natural(text: str, least: int = 0) -> int:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+import types
 import venv
 import zipfile
 from pathlib import Path
@@ -18,17 +19,13 @@ from urllib.request import urlopen
 
 import pytest
 from stores import free_port
+from tiny_corpus import tiny_corpus
 
 import hearsay
 from detectors import load, read
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("corpora", "detectors", "evaluation", "explain", "page", "training")
-DATA = (  # read by the program while it runs
-    *("detectors/bundled/*/config.json", "detectors/bundled/*/weights.safetensors"),
-    *("detectors/bundled/*/card.md", "page/*.css", "page/*.js", "page/templates/*"),
-    *("page/hit_rates/*.json", "page/examples/*", "training/configs/*.yaml"),
-)
 
 
 @pytest.mark.parametrize("package", ["detectors", "explain", "training"])
@@ -52,6 +49,22 @@ def test_a_command_says_its_own_name_and_refuses_with_exit_code_2(capsys):
     assert "nowhere.wav" in capsys.readouterr().err
 
 
+def test_a_missing_extra_is_a_sentence_and_a_missing_module_is_a_bug(monkeypatch, tmp_path, capsys):
+    command = ["fakes", "--manifest", str(tiny_corpus(tmp_path)), "--out", str(tmp_path / "fakes")]
+    monkeypatch.setitem(sys.modules, "corpora.copy_synthesis", Absent("pyworld"))
+    assert hearsay.main(command) == 2 and "'hearsay[train]'" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "corpora.copy_synthesis", Absent("corpora.nonsense"))
+    with pytest.raises(ModuleNotFoundError):
+        hearsay.main(command)
+
+
+class Absent(types.ModuleType):
+    """A module that cannot be used, since another one is missing."""
+
+    def __getattr__(self, name: str) -> None:
+        raise ModuleNotFoundError(name=self.__name__)
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     """The wheel, built from a copy, since setuptools writes beside what it builds."""
@@ -69,16 +82,14 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 def test_a_wheel_holds_every_module_and_all_data(wheel):
-    modules = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
-    data = [file for pattern in DATA for file in ROOT.glob(pattern) if file.is_file()]
-    wanted = {file.relative_to(ROOT).as_posix() for file in [*modules, *data]}
-    held = {*zipfile.ZipFile(wheel).namelist()}
-    assert not wanted - held
-    assert {name.partition("/")[0] for name in held if "dist-info" not in name} == {
-        "app.py",
-        "hearsay.py",
-        *PACKAGES,
+    files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.*")]
+    kept = {
+        file.relative_to(ROOT).as_posix()
+        for file in files
+        if file.is_file() and "__pycache__" not in file.parts and file.name[0] != "."
     }
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert held == kept | {"app.py", "hearsay.py"}
 
 
 @pytest.fixture(scope="module")
