@@ -1,6 +1,6 @@
 """Hear the evidence: is what an explanation points at what decided?
 
-The decisive parts of the explained stretch are kept alone, and taken out, with the clip's own
+The decisive parts of the explained segment are kept alone, and taken out, with the clip's own
 background in the place of what is missing, and the detector scores both. Parts that decided carry
 the verdict by themselves, and without them it weakens more than without as many other parts.
 """
@@ -17,13 +17,13 @@ from detectors.audio.reader import RATE, Waveform
 from detectors.detector import Detector
 
 from .coalitions.masking import HOP, N_FFT, RAMP_S, baseline, istft
-from .coalitions.segment import Stretch
+from .coalitions.segment import Segment
 from .coalitions.spectrogram import BINS, Spectrum, spectrum
 from .explanation import ExplainError, Explanation
 
 LOTS = 4  # draws of other parts that the decisive ones are compared with
 SHARE = 0.5  # the decisive parts carry this share of what speaks for the verdict
-CELLS = 8  # stretches and bands of a fine map: its own cells are too small to be heard
+CELLS = 8  # segments and bands of a fine map: its own cells are too small to be heard
 BIN_RAMP = 3  # bins of 31 Hz between a band that is kept and one that is not
 GAP_S = 0.25  # pause between decisive seconds when they are played one after the other
 FINE = 16  # a map with more rows or columns than this is fine
@@ -31,7 +31,7 @@ FINE = 16  # a map with more rows or columns than this is fine
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of time, a band, or a band in a stretch; value: logits towards fake."""
+    """A segment of time, a band, or a band in a segment; value: logits towards fake."""
 
     start_s: float
     end_s: float
@@ -42,7 +42,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Take:
-    """One version of the explained stretch: samples (n,) at the clip's own level, and its LLR."""
+    """One version of the explained segment: samples (n,) at the clip's own level, and its LLR."""
 
     samples: np.ndarray
     llr: float
@@ -52,9 +52,9 @@ class Take:
 class Evidence:
     """What became of the claim "these parts decided" on this clip.
 
-    verdict: "fake" or "real", the stretch's side of the detector's threshold. parts: what is
+    verdict: "fake" or "real", the segment's side of the detector's threshold. parts: what is
     claimed to have decided, strongest first. alone: (m,) samples of these parts and nothing else.
-    original, kept (only the parts) and removed (all but the parts): the stretch, re-scored.
+    original, kept (only the parts) and removed (all but the parts): the segment, re-scored.
     elsewhere: mean LLR without as many other parts, by `LOTS` lots; NaN if there are not as many.
     sufficient: the parts alone stay on that side. necessary: without them the LLR is further
     from the verdict than the original's and than `elsewhere`.
@@ -102,7 +102,7 @@ def evidence(
 
     Decisive are the strongest parts that speak for the verdict, as few as carry half of what does;
     they are windows, bands or patches as the explanation has them (a fine map is summed into 8
-    bands by 8 stretches). What is taken out becomes the baseline of `players`, faded over at the
+    bands by 8 segments). What is taken out becomes the baseline of `players`, faded over at the
     seams; bands are masked in the STFT, with the phase kept. seed: of background and lot. start_s:
     as it was for the explanation, if that has no times. Costs seven forwards. Raises ExplainError
     when the explanation has no time and no frequency axis, is of more than one window of the
@@ -111,11 +111,11 @@ def evidence(
     if explanation.times is not None:
         start_s = float(explanation.times[0])
     sound = spectrum(detector, wave, "noise", start_s)
-    stretch = sound.stretch
-    x = stretch.samples
-    values, times, freqs = _grid(explanation, stretch)
+    segment = sound.segment
+    x = segment.samples
+    values, times, freqs = _grid(explanation, segment)
     detector = sound.detector  # a mask does not change how it hears what remains
-    llr = _llr(detector, stretch, x[None])[0]
+    llr = _llr(detector, segment, x[None])[0]
     calibration = detector.config.calibration
     side = 1 if llr > calibration.threshold else -1
     verdict = "fake" if side > 0 else "real"
@@ -135,16 +135,16 @@ def evidence(
         return _cells(sound, floor, cells, times, freqs)
 
     kept, removed = heard(chosen), heard(~chosen)
-    kept_llr, removed_llr = _llr(detector, stretch, torch.stack([kept, removed]))
-    by_lot = [_llr(detector, stretch, heard(~lot)[None])[0] for lot in lots]
+    kept_llr, removed_llr = _llr(detector, segment, torch.stack([kept, removed]))
+    by_lot = [_llr(detector, segment, heard(~lot)[None])[0] for lot in lots]
     elsewhere = float(np.mean(by_lot)) if by_lot else float("nan")
 
-    own = wave.samples[stretch.start : stretch.start + len(x)]
+    own = wave.samples[segment.start : segment.start + len(x)]
     unlevel = float(np.abs(own).max()) / max(float(x.abs().max()), 1e-12)
     alone = heard(chosen, floor=0.0).numpy() * unlevel
     return Evidence(
         verdict=verdict,
-        parts=_parts(chosen, values, stretch.seconds(times), freqs),
+        parts=_parts(chosen, values, segment.seconds(times), freqs),
         alone=_joined(alone, np.any(chosen, axis=0), times),
         original=Take(own, llr),
         kept=Take(kept.numpy() * unlevel, kept_llr),
@@ -155,20 +155,20 @@ def evidence(
     )
 
 
-def _llr(detector: Detector, stretch: Stretch, x: Tensor) -> list[float]:
-    """Levelled versions of the stretch (k, n) -> k LLRs."""
+def _llr(detector: Detector, segment: Segment, x: Tensor) -> list[float]:
+    """Levelled versions of the segment (k, n) -> k LLRs."""
     calibration = detector.config.calibration
     with torch.inference_mode():
-        logits = detector.logits(stretch.fill(x), levelled=True).double()
+        logits = detector.logits(segment.fill(x), levelled=True).double()
     return [calibration.scale * logit + calibration.offset for logit in logits.tolist()]
 
 
-def _grid(explanation: Explanation, stretch: Stretch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Values (f, t), edges (t + 1,) in samples of the stretch and (f + 1,) in Hz, none of it fine.
+def _grid(explanation: Explanation, segment: Segment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values (f, t), edges (t + 1,) in samples of the segment and (f + 1,) in Hz, none of it fine.
 
-    An axis that the explanation lacks becomes one cell, the whole stretch or every frequency.
+    An axis that the explanation lacks becomes one cell, the whole segment or every frequency.
     """
-    n, values = len(stretch.samples), explanation.values
+    n, values = len(segment.samples), explanation.values
     if explanation.times is None and explanation.freqs is None:
         raise ExplainError(
             f"An explanation by {explanation.method} is neither over time nor over frequency, "
@@ -182,7 +182,7 @@ def _grid(explanation: Explanation, stretch: Stretch) -> tuple[np.ndarray, np.nd
     if explanation.times is None:
         values = explanation.values[:, None]
     else:
-        times = explanation.times * RATE - stretch.start
+        times = explanation.times * RATE - segment.start
         if times[-1] > n + 1:
             raise ExplainError(
                 "Evidence is heard in one window of the detector, and this explanation is of "
@@ -234,7 +234,7 @@ def _cells(
 ) -> Tensor:
     """(n,) with the sound's magnitudes in the chosen cells (f, t), `floor` times its floor in the
     others, and its own phase."""
-    hz, n = np.arange(BINS) * RATE / N_FFT, len(sound.stretch.samples)
+    hz, n = np.arange(BINS) * RATE / N_FFT, len(sound.segment.samples)
     step = chosen[_cell(hz, freqs)][:, _cell(np.arange(n // HOP + 1) * HOP, times)]
     weight = torch.from_numpy(np.stack([_ramped(column, BIN_RAMP) for column in step.T], axis=1))
     behind = floor * sound.floor
@@ -271,7 +271,7 @@ def _parts(
 
 
 def _joined(x: np.ndarray, chosen: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """The chosen stretches of (n,) samples one after the other, a pause where there is a gap."""
+    """The chosen segments of (n,) samples one after the other, a pause where there is a gap."""
     pieces: list[np.ndarray] = []
     for i in np.flatnonzero(chosen):
         if pieces and not chosen[i - 1]:

@@ -21,7 +21,7 @@ from detectors.detector import Detector, window_starts
 from ..explanation import ExplainError
 from . import masking as cuts
 from .masking import Windows
-from .segment import decisive
+from .segment import most_suspicious_segment
 from .splicing import splice
 
 Progress = Callable[[float], None]
@@ -98,12 +98,12 @@ def time_game(
     backgrounds: int | None = None,
     progress: Progress | None = None,
 ) -> TimeGame:
-    """The game of `players` equal windows over the decisive stretch, or over the whole clip.
+    """The game of `players` equal windows over the analysed segment, or over the whole clip.
 
     plays: how many coalitions are going to be played, which decides what is worth preparing.
-    baseline, seed, bank: see `players.baseline`; worths are means over `backgrounds` draws of it
+    baseline, seed, bank: see `masking.baseline`; worths are means over `backgrounds` draws of it
     (default: 4 of a bank, else 1). A network that passes over what is absent hears none of them.
-    start_s: see `stretch.decisive`. whole: all of the clip's windows are scored and pooled as the
+    start_s: see `most_suspicious_segment`. whole: all of the clip's windows are scored and pooled as the
     detector does. Raises ExplainError.
     """
     count = BACKGROUNDS.get(baseline, 1) if backgrounds is None else backgrounds
@@ -115,17 +115,17 @@ def time_game(
 
     if whole and len(wave.samples) > detector.config.window:
         return _whole(detector, wave, players, behind, progress)
-    stretch = decisive(detector, wave, start_s)
-    cut = cuts.windows(len(stretch.samples), players)
-    games = [splice(detector, stretch, cut, b, plays) for b in behind(stretch.samples)]
+    segment = most_suspicious_segment(detector, wave, start_s)
+    cut = cuts.windows(len(segment.samples), players)
+    games = [splice(detector, segment, cut, b, plays) for b in behind(segment.samples)]
     return TimeGame(
         players,
         lambda on: torch.stack([game(on) for game in games]).mean(dim=0),
         games[0].batch,
         passes=sum(game.passes for game in games),
         each=sum(game.each for game in games),
-        times=stretch.seconds(cut.edges),
-        notes=stretch.notes,
+        times=segment.seconds(cut.edges),
+        notes=segment.notes,
     )
 
 
@@ -154,13 +154,13 @@ def _whole(
     tables: list[tuple[slice, np.ndarray]] = []
     passes = 0
     for start in starts:
-        stretch = decisive(detector, wave, start / RATE)
+        segment = most_suspicious_segment(detector, wave, start / RATE)
         heard, own = _part(cut, start, window)
         every = all_coalitions(own.count)
         worth = np.zeros(len(every))
-        backgrounds = behind(stretch.samples)
+        backgrounds = behind(segment.samples)
         for background in backgrounds:
-            splicer = splice(detector, stretch, own, background)
+            splicer = splice(detector, segment, own, background)
             game = Game(own.count, splicer, splicer.batch, splicer.passes, splicer.each)
             worth += game.play(every) / len(backgrounds)
             passes += game.forwards

@@ -1,4 +1,4 @@
-"""Players: the stretches of time that a game switches on and off, and what stands in when off.
+"""Players: the segments of time that a game switches on and off, and what stands in when off.
 
 A switched-off window is replaced by a baseline, cross-faded over a short raised cosine at each
 seam. The cross-fades of neighbours add up to one, so with all players on the clip returns bit by
@@ -103,12 +103,12 @@ def zeros(x: Tensor, seed: int = 0, bank: Sequence[Waveform] = ()) -> Tensor:
 
 
 def bona_fide(x: Tensor, seed: int = 0, bank: Sequence[Waveform] = ()) -> Tensor:
-    """Somebody else's real speech: a random stretch of a random clip of the bank, at x's level."""
+    """Somebody else's real speech: a random segment of a random clip of the bank, at x's level."""
     clips = [clip.samples for clip in bank or example_bank()]
     rng = np.random.default_rng(seed)
     clip = clips[rng.integers(len(clips))]
-    stretch = np.resize(np.roll(clip, -int(rng.integers(len(clip)))), len(x))
-    other = torch.from_numpy(np.ascontiguousarray(stretch, dtype=np.float32))
+    segment = np.resize(np.roll(clip, -int(rng.integers(len(clip)))), len(x))
+    other = torch.from_numpy(np.ascontiguousarray(segment, dtype=np.float32))
     return other * (x.square().mean() / other.square().mean().clamp_min(1e-12)).sqrt()
 
 

@@ -16,7 +16,7 @@ from detectors.detector import Detector
 from detectors.frontends.prosody import HOP, Prosody
 
 from .masking import Windows
-from .segment import Stretch
+from .segment import Segment
 
 
 def passes_over(detector: Detector) -> bool:
@@ -27,20 +27,20 @@ def passes_over(detector: Detector) -> bool:
 class Pooled:
     """Logits when the network pools the moments of a coalition of windows alone.
 
-    A game as `spliced.Splicer` is one, of a pass through the front-end. A feature group of which
+    A game as `splicing.Splicer` is one, of a pass through the front-end. A feature group of which
     nothing is heard stands at its training mean, as in `shapley_groups`.
     """
 
     passes, each, batch = 2, 0, 32
 
-    def __init__(self, detector: Detector, stretch: Stretch, players: Windows) -> None:
+    def __init__(self, detector: Detector, segment: Segment, players: Windows) -> None:
         net: Any = detector.net
         with torch.inference_mode():
-            features = detector.frontend(stretch.fill(stretch.samples[None]))
+            features = detector.frontend(segment.fill(segment.samples[None]))
             self.net, self.maps = net, net.maps(features)
             self.absent = net.embed(net.mean[:, None].expand_as(features))
         frames = torch.arange(features.shape[-1])
-        middles = (frames * HOP + HOP // 2) % len(stretch.samples)
+        middles = (frames * HOP + HOP // 2) % len(segment.samples)
         windows = players.left[middles][None]
         self.windows = [net.columns(windows, x)[0] for x in self.maps]  # of each map's columns
 

@@ -1,4 +1,4 @@
-"""Stretch: the part of a clip that one network window reads, levelled once and for all.
+"""Segment: the part of a clip that one network window reads, levelled once and for all.
 
 Everything an explanation changes is changed here, in the clip's own samples and after the level
 was normalised and the picture's band means were taken, so that masking one part never changes what
@@ -23,7 +23,7 @@ from ..explanation import ExplainError
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
+class Segment:
     """samples: (n,) levelled, n <= window, from sample `start` of the clip."""
 
     start: int
@@ -37,7 +37,7 @@ class Stretch:
         return x.repeat(1, repeats)[:, : self.window]
 
     def pin(self, detector: Detector) -> Detector:
-        """The detector as it hears parts of this stretch: at the whole's level and band means."""
+        """The detector as it hears parts of this segment: at the whole's level and band means."""
         filled = self.fill(self.samples[None])[0]
         pinned = copy.copy(detector)
         pinned.frontend = held(detector.frontend, filled)
@@ -47,11 +47,13 @@ class Stretch:
         return pinned
 
     def seconds(self, samples: np.ndarray) -> np.ndarray:
-        """Sample positions in the stretch -> seconds of the clip."""
+        """Sample positions in the segment -> seconds of the clip."""
         return (self.start + np.asarray(samples, dtype=np.float64)) / RATE
 
 
-def decisive(detector: Detector, wave: Waveform, start_s: float | None = None) -> Stretch:
+def most_suspicious_segment(
+    detector: Detector, wave: Waveform, start_s: float | None = None
+) -> Segment:
     """The window of the clip that an explanation looks into.
 
     start_s: where it begins, for a caller that knows (it is moved to lie within the clip). Without
@@ -68,7 +70,7 @@ def decisive(detector: Detector, wave: Waveform, start_s: float | None = None) -
     elif n > window:
         start, notes = _most_suspicious(detector, wave)
     filled = detector.level(torch.from_numpy(cut(wave.samples, start, window))[None])
-    return Stretch(start, filled[0, : min(n, window)].detach(), window, notes)
+    return Segment(start, filled[0, : min(n, window)].detach(), window, notes)
 
 
 def _most_suspicious(detector: Detector, wave: Waveform) -> tuple[int, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""A clip's stretch as magnitudes over time and frequency, and the logit as a function of them.
+"""A clip's segment as magnitudes over time and frequency, and the logit as a function of them.
 
 The phase stays the clip's own: a changed spectrogram is made sound again and goes through the
 detector like any recording, so bands and cells can be masked, and differentiated, for every one.
@@ -18,7 +18,7 @@ from detectors.detector import Detector
 from ..explanation import ExplainError
 from .game import Game
 from .masking import HOP, N_FFT, background, istft, stft
-from .segment import Stretch, decisive
+from .segment import Segment, most_suspicious_segment
 
 FLOORS = ("noise", "zeros")
 BINS = N_FFT // 2 + 1
@@ -40,21 +40,21 @@ class Spectrum:
     """magnitude and floor (1, bins, frames): the clip's and its baseline's; phase: unit complex."""
 
     detector: Detector
-    stretch: Stretch
+    segment: Segment
     magnitude: Tensor
     phase: Tensor
     floor: Tensor
 
     def logits(self, magnitudes: Tensor) -> Tensor:
         """(k, bins, frames) -> (k,), differentiable."""
-        rebuilt = istft(magnitudes * self.phase, len(self.stretch.samples))
-        return self.detector.logits(self.stretch.fill(rebuilt), levelled=True)
+        rebuilt = istft(magnitudes * self.phase, len(self.segment.samples))
+        return self.detector.logits(self.segment.fill(rebuilt), levelled=True)
 
     @property
     def times(self) -> np.ndarray:
         """Edges of the frames in seconds of the clip, (frames + 1,)."""
         edges = torch.arange(self.magnitude.shape[-1] + 1) * HOP - HOP // 2
-        return self.stretch.seconds(edges.clamp(0, len(self.stretch.samples)).numpy())
+        return self.segment.seconds(edges.clamp(0, len(self.segment.samples)).numpy())
 
     @property
     def freqs(self) -> np.ndarray:
@@ -65,23 +65,23 @@ class Spectrum:
 def spectrum(
     detector: Detector, wave: Waveform, baseline: str = "noise", start_s: float | None = None
 ) -> Spectrum:
-    """The spectrum of the decisive stretch.
+    """The spectrum of the analysed segment.
 
-    baseline: its floor. "noise" is the clip's background spectrum (`players.background`, constant
-    in time), "zeros" is digital silence. start_s: see `stretch.decisive`. Raises ExplainError.
+    baseline: its floor. "noise" is the clip's background spectrum (`masking.background`, constant
+    in time), "zeros" is digital silence. start_s: see `most_suspicious_segment`. Raises ExplainError.
     """
     if baseline not in FLOORS:
         raise ExplainError(f"There is no baseline '{baseline}'; there are {', '.join(FLOORS)}.")
-    stretch = decisive(detector, wave, start_s)
-    if len(stretch.samples) < N_FFT:
+    segment = most_suspicious_segment(detector, wave, start_s)
+    if len(segment.samples) < N_FFT:
         raise ExplainError("The clip is too short for a spectrum.")
-    cells = stft(stretch.samples[None])
+    cells = stft(segment.samples[None])
     magnitude = cells.abs()
     phase = torch.polar(torch.ones_like(magnitude), cells.angle())
     floor = torch.zeros_like(magnitude)
     if baseline == "noise":
-        floor = floor + background(stretch.samples)[None, :, None]
-    return Spectrum(stretch.pin(detector), stretch, magnitude, phase, floor)
+        floor = floor + background(segment.samples)[None, :, None]
+    return Spectrum(segment.pin(detector), segment, magnitude, phase, floor)
 
 
 @dataclass(eq=False)
@@ -124,7 +124,7 @@ def patches(sound: Spectrum, windows: int, bands: int) -> Patches:
         bands=bands,
         times=sound.times[[int((column < w).sum()) for w in range(windows + 1)]],
         freqs=sound.freqs[[int((row < b).sum()) for b in range(bands + 1)]],
-        notes=sound.stretch.notes,
+        notes=sound.segment.notes,
     )
 
 

@@ -32,7 +32,7 @@ from detectors.scoring import members
 
 from .masking import Windows
 from .pooling import Pooled, passes_over
-from .segment import Stretch
+from .segment import Segment
 
 BATCH = 4  # passes at once
 HEAD_BATCH = 32
@@ -63,25 +63,25 @@ class Splicer:
     def __init__(
         self,
         detector: Detector,
-        stretch: Stretch,
+        segment: Segment,
         players: Windows,
         behind: Tensor,
         plays: int | None = None,
     ) -> None:
-        """Run the stages' passes. behind: the baseline (n,) of `stretch.samples`.
+        """Run the stages' passes. behind: the baseline (n,) of `segment.samples`.
 
         plays: how many coalitions are going to be asked for (2^players if None); a stage that
         would take more passes than that is not spliced.
         """
         plays = 2**players.count if plays is None else plays
         stages, head = split(detector)
-        n, window = len(stretch.samples), stretch.window
+        n, window = len(segment.samples), segment.window
         repeat = np.arange(window) // n * players.count  # a repeated clip: windows go on counting
         left = np.resize(players.left.numpy(), window) + repeat
         right = np.resize(players.right.numpy(), window) + repeat
         fade = torch.from_numpy(np.resize(players.fade.numpy(), window))
         unrolled = Windows(players.edges, torch.from_numpy(left), torch.from_numpy(right), fade)
-        x, behind = stretch.fill(stretch.samples[None])[0], stretch.fill(behind[None])[0]
+        x, behind = segment.fill(segment.samples[None])[0], segment.fill(behind[None])[0]
 
         self.players, self.unrolled = players.count, int(right.max()) + 1
         self.passes, self.each, self.batch = 0, 1, stages[0].batch if stages else BATCH
@@ -126,27 +126,27 @@ class SplicedSum:
 
 def splice(
     detector: Detector,
-    stretch: Stretch,
+    segment: Segment,
     players: Windows,
     behind: Tensor,
     plays: int | None = None,
 ) -> Splicer | Pooled | SplicedSum:
     """The game of a detector's windows, prepared; see `Splicer` for the arguments."""
-    pinned = stretch.pin(detector)
+    pinned = segment.pin(detector)
     if isinstance(pinned.net, Fusion):
         return SplicedSum(
             pinned.net,
-            [_splice(member, stretch, players, behind, plays) for member in members(pinned)],
+            [_splice(member, segment, players, behind, plays) for member in members(pinned)],
         )
-    return _splice(pinned, stretch, players, behind, plays)
+    return _splice(pinned, segment, players, behind, plays)
 
 
 def _splice(
-    detector: Detector, stretch: Stretch, players: Windows, behind: Tensor, plays: int | None
+    detector: Detector, segment: Segment, players: Windows, behind: Tensor, plays: int | None
 ) -> Splicer | Pooled:
     if passes_over(detector):
-        return Pooled(detector, stretch, players)
-    return Splicer(detector, stretch, players, behind, plays)
+        return Pooled(detector, segment, players)
+    return Splicer(detector, segment, players, behind, plays)
 
 
 class _Assembly:

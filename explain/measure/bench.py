@@ -26,7 +26,7 @@ from detectors.runtime import peak_mb, prepare
 from .. import explain, methods
 from ..coalitions.game import Game
 from ..coalitions.masking import baseline, windows
-from ..coalitions.segment import decisive
+from ..coalitions.segment import most_suspicious_segment
 from ..coalitions.shapley import solve
 from ..explanation import ExplainError, Explanation
 
@@ -117,12 +117,12 @@ def _measured(name: str, method: str, threads: int) -> dict[str, Any]:
 
 def _naive(detector: Detector, wave: Waveform) -> Explanation:
     """The game of `shapley_time` by one forward a coalition."""
-    stretch = decisive(detector, wave, 0.0)
-    cut = windows(len(stretch.samples), PLAYERS)
-    behind, pinned = baseline(stretch.samples), stretch.pin(detector)
+    segment = most_suspicious_segment(detector, wave, 0.0)
+    cut = windows(len(segment.samples), PLAYERS)
+    behind, pinned = baseline(segment.samples), segment.pin(detector)
 
     def value(on: Tensor) -> Tensor:
-        masked = stretch.fill(cut.mask(stretch.samples, behind, on))
+        masked = segment.fill(cut.mask(segment.samples, behind, on))
         return pinned.logits(masked, levelled=True)
 
     solution = solve(Game(PLAYERS, value, batch=1, passes=2**PLAYERS), 2**PLAYERS)
@@ -130,7 +130,7 @@ def _naive(detector: Detector, wave: Waveform) -> Explanation:
         method=NAIVE,
         detector=detector.config.name,
         values=solution.values,
-        times=stretch.seconds(cut.edges),
+        times=segment.seconds(cut.edges),
         freqs=None,
         full=solution.full,
         empty=solution.empty,

@@ -17,7 +17,7 @@ from detectors.detector import Detector
 
 from ..audit import mp3
 from ..coalitions.masking import baseline, istft, stft, windows
-from ..coalitions.segment import Stretch, decisive
+from ..coalitions.segment import Segment, most_suspicious_segment
 from ..explanation import Explanation
 from .localisation import curve_area, max_sensitivity, rank_correlation, relevance
 
@@ -69,14 +69,14 @@ def faithfulness(
 ) -> dict[str, dict[str, float]]:
     """Areas under the deletion and insertion curves of the logit, {deletion, insertion: {fill}}.
 
-    Ten equal stretches, or bands, are taken away or put back, the most relevant first; without an
+    Ten equal segments, or bands, are taken away or put back, the most relevant first; without an
     explanation in a random order. What a good map names first lowers the logit at once when it
     goes, and lifts it when it comes: a low deletion area, a high insertion area. Two fills, since
     either may be a cue of its own. Source: Petsiuk et al. 2018, "RISE", section 4.2.
     """
-    stretch = decisive(detector, wave, 0.0)
-    pinned = stretch.pin(detector)
-    end = len(stretch.samples) / RATE if axis == "time" else RATE / 2
+    segment = most_suspicious_segment(detector, wave, 0.0)
+    pinned = segment.pin(detector)
+    end = len(segment.samples) / RATE if axis == "time" else RATE / 2
     cells = np.random.default_rng(0).standard_normal(STEPS)
     if explanation is not None:
         named = relevance(explanation, axis, np.linspace(0, end, STEPS + 1))
@@ -88,10 +88,10 @@ def faithfulness(
     keep = _keep_time if axis == "time" else _keep_bands
     areas: dict[str, dict[str, float]] = {"deletion": {}, "insertion": {}}
     for fill in FILLS:
-        behind = baseline(stretch.samples, fill, 0)
+        behind = baseline(segment.samples, fill, 0)
         for name, on in (("deletion", ~first), ("insertion", first)):
-            masked = keep(stretch, behind, on)
-            areas[name][fill] = curve_area(_logits(pinned, stretch.fill(masked)))
+            masked = keep(segment, behind, on)
+            areas[name][fill] = curve_area(_logits(pinned, segment.fill(masked)))
     return areas
 
 
@@ -110,15 +110,15 @@ def scramble(detector: Detector, seed: int = 0) -> Detector:
     return Detector(detector.config, net)
 
 
-def _keep_time(stretch: Stretch, behind: Tensor, on: Tensor) -> Tensor:
-    return windows(len(stretch.samples), STEPS).mask(stretch.samples, behind, on)
+def _keep_time(segment: Segment, behind: Tensor, on: Tensor) -> Tensor:
+    return windows(len(segment.samples), STEPS).mask(segment.samples, behind, on)
 
 
-def _keep_bands(stretch: Stretch, behind: Tensor, on: Tensor) -> Tensor:
-    spectrum, floor = stft(stretch.samples[None]), stft(behind[None])
+def _keep_bands(segment: Segment, behind: Tensor, on: Tensor) -> Tensor:
+    spectrum, floor = stft(segment.samples[None]), stft(behind[None])
     bins = spectrum.shape[1]
     here = on[:, torch.arange(bins) * STEPS // bins][..., None]
-    return istft(torch.where(here, spectrum, floor), len(stretch.samples))
+    return istft(torch.where(here, spectrum, floor), len(segment.samples))
 
 
 def _logits(detector: Detector, x: Tensor) -> np.ndarray:

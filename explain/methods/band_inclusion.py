@@ -24,11 +24,11 @@ def attribute(
     start_s: float | None = None,
     progress: Progress | None = None,
 ) -> Explanation:
-    """Values (bands,) of equal bands from 0 Hz to 8 kHz, over the decisive stretch.
+    """Values (bands,) of equal bands from 0 Hz to 8 kHz, over the analysed segment.
 
     Values sum to v(all) - v(none), and are those of `shapley-bands` where no band acts on another;
     see `shapley.alone`. bands: 2 to 32, in bands + 2 forwards. baseline and start_s: see
-    `spectrum.spectrum`. Raises ExplainError.
+    `spectrogram.spectrum`. Raises ExplainError.
     """
     game = shapley_bands.game(detector, wave, bands, baseline, start_s)
     return shapley_bands.explanation("band-inclusion", detector, game, alone(game, progress))

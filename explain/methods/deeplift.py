@@ -19,7 +19,7 @@ from detectors.audio.reader import Waveform
 from detectors.detector import Detector
 
 from ..coalitions.masking import baseline as fill_in
-from ..coalitions.segment import decisive
+from ..coalitions.segment import most_suspicious_segment
 from ..explanation import ExplainError, Explanation
 from .gradcam import hz_edges, own_time
 
@@ -72,35 +72,35 @@ def attribute(
 
     Where the network reads a picture: (bands, 10-ms steps) of the picture's cells, which begin
     behind the front-end; else (10-ms steps,) of the samples. They add up to full - empty, the
-    logits of the clip and of the baseline (see `players.baseline`); residual says how well. Raises
+    logits of the clip and of the baseline (see `masking.baseline`); residual says how well. Raises
     ExplainError, with the reason, for a network that the rules do not cover.
     """
     reason = refusal(detector)
     if reason:
         raise ExplainError(f"DeepLIFT does not explain {detector.config.name}: {reason}.")
-    stretch = decisive(detector, wave, start_s)
-    behind = fill_in(stretch.samples, baseline, seed)
+    segment = most_suspicious_segment(detector, wave, start_s)
+    behind = fill_in(segment.samples, baseline, seed)
     with torch.no_grad():
         heard, silent = (
-            detector.frontend(stretch.fill(x[None])) for x in (stretch.samples, behind)
+            detector.frontend(segment.fill(x[None])) for x in (segment.samples, behind)
         )
         full, empty = float(detector.net(heard)), float(detector.net(silent))
     with warnings.catch_warnings(action="ignore"):  # captum says that it hooks the activations
         found = DeepLift(detector.net).attribute(heard.clone().requires_grad_(), silent).detach()
     edges_hz = hz_edges(detector) if found.ndim == 4 else None
     cells = found[0, 0] if edges_hz else found[:1].reshape(1, -1)
-    values, edges = own_time(cells.double().numpy(), stretch)
+    values, edges = own_time(cells.double().numpy(), segment)
     return Explanation(
         method="deeplift",
         detector=detector.config.name,
         values=values if edges_hz else values[0],
-        times=stretch.seconds(edges),
+        times=segment.seconds(edges),
         freqs=np.asarray(edges_hz, dtype=np.float64) if edges_hz else None,
         full=full,
         empty=empty,
         residual=abs(float(values.sum()) - (full - empty)),
         forwards=3,
-        notes=stretch.notes,
+        notes=segment.notes,
     )
 
 

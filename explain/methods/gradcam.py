@@ -18,7 +18,7 @@ from detectors.detector import Detector
 from detectors.models.fusion import Fusion
 from detectors.scoring import members
 
-from ..coalitions.segment import Stretch, decisive
+from ..coalitions.segment import Segment, most_suspicious_segment
 from ..explanation import ExplainError, Explanation
 
 BIN = RATE // 100  # the map is drawn in steps of 10 ms
@@ -34,7 +34,7 @@ def refusal(detector: Detector) -> str | None:
 
 
 def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = None) -> Explanation:
-    """Map (bands, 10-ms steps) of the decisive stretch, from one forward and one backward pass.
+    """Map (bands, 10-ms steps) of the analysed segment, from one forward and one backward pass.
 
     A cell is the channel sum of activation times its channel's mean gradient, so the map adds up
     to about the logit where the head is near linear; no completeness is promised (residual and
@@ -45,36 +45,36 @@ def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = Non
     reason = refusal(detector)
     if reason:
         raise ExplainError(f"Grad-CAM does not explain {detector.config.name}: {reason}.")
-    stretch = decisive(detector, wave, start_s)
+    segment = most_suspicious_segment(detector, wave, start_s)
     if isinstance(detector.net, Fusion):
         values, logit = np.zeros(()), float(detector.net.bias)
         for weight, member in zip(detector.net.weight.tolist(), members(detector), strict=True):
-            own, one = _map(member, stretch)
+            own, one = _map(member, segment)
             values = values + weight * _spread(np.array(hz_edges(member))) @ own
             logit += weight * one
         freqs, forwards = COMMON, len(detector.net.nets)
     else:
-        values, logit = _map(detector, stretch)
+        values, logit = _map(detector, segment)
         freqs, forwards = np.asarray(hz_edges(detector), dtype=np.float64), 1
-    values, edges = own_time(values, stretch)
+    values, edges = own_time(values, segment)
     return Explanation(
         method="gradcam",
         detector=detector.config.name,
         values=values,
-        times=stretch.seconds(edges),
+        times=segment.seconds(edges),
         freqs=freqs,
         full=logit,
         empty=math.nan,
         residual=math.nan,
         forwards=forwards,
-        notes=stretch.notes,
+        notes=segment.notes,
     )
 
 
-def _map(detector: Detector, stretch: Stretch) -> tuple[np.ndarray, float]:
+def _map(detector: Detector, segment: Segment) -> tuple[np.ndarray, float]:
     """One network's map (bands, steps of the window), and its logit."""
     with torch.no_grad():
-        picture = detector.frontend(stretch.fill(stretch.samples[None]))
+        picture = detector.frontend(segment.fill(segment.samples[None]))
     logits = []
 
     def net(picture: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ def _map(detector: Detector, stretch: Stretch) -> tuple[np.ndarray, float]:
 
     picture = picture.clone().requires_grad_()  # weights are frozen: gradients start here
     coarse = LayerGradCam(net, detector.net.gradcam_layer).attribute(picture)
-    return resize(coarse.detach(), detector, stretch), float(logits[-1].detach())
+    return resize(coarse.detach(), detector, segment), float(logits[-1].detach())
 
 
 def _spread(edges: np.ndarray) -> np.ndarray:
@@ -98,22 +98,22 @@ def hz_edges(detector: Detector) -> list[float] | None:
     return getattr(detector.net, "hz_edges", None) if edges is None else edges
 
 
-def resize(coarse: Tensor, detector: Detector, stretch: Stretch) -> np.ndarray:
+def resize(coarse: Tensor, detector: Detector, segment: Segment) -> np.ndarray:
     """(1, 1, rows, columns) -> (bands, steps of the window), keeping the sum over the map."""
-    size = (len(hz_edges(detector) or ()) - 1, math.ceil(stretch.window / BIN))
+    size = (len(hz_edges(detector) or ()) - 1, math.ceil(segment.window / BIN))
     fine = F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
     share = coarse.shape[2] * coarse.shape[3] / (size[0] * size[1])
     return (fine[0, 0] * share).double().numpy()
 
 
-def own_time(columns: np.ndarray, stretch: Stretch) -> tuple[np.ndarray, np.ndarray]:
+def own_time(columns: np.ndarray, segment: Segment) -> tuple[np.ndarray, np.ndarray]:
     """Sum what stands evenly across the window into 10-ms steps of the clip's own samples.
 
     columns (bands, c) -> values (bands, t), edges (t + 1,) in samples; repeats are folded.
     """
-    n, c = len(stretch.samples), columns.shape[1]
+    n, c = len(segment.samples), columns.shape[1]
     edges = np.append(np.arange(0, n, BIN), n)
-    centre = ((np.arange(c) + 0.5) * stretch.window / c).astype(np.int64)
+    centre = ((np.arange(c) + 0.5) * segment.window / c).astype(np.int64)
     values = np.zeros((len(edges) - 1, len(columns)))
     np.add.at(values, centre % n // BIN, columns.T)
     return values.T, edges

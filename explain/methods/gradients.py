@@ -1,6 +1,6 @@
 """Gradients of the logit by the magnitudes of the spectrogram: saliency and GradientShap.
 
-Like `integrated_gradients` they pass through the spectrum of `spectrum.spectrum`, so they are
+Like `integrated_gradients` they pass through the spectrum of `spectrogram.spectrum`, so they are
 there for every detector whose front-end has a gradient.
 """
 
@@ -29,7 +29,7 @@ def saliency(
     times_input: bool = True,
     start_s: float | None = None,
 ) -> Explanation:
-    """Gradient of the logit by each magnitude, (257 bins, 8-ms frames), of the decisive stretch.
+    """Gradient of the logit by each magnitude, (257 bins, 8-ms frames), of the analysed segment.
 
     times_input: times the magnitude (Shrikumar et al. 2016, arXiv:1605.01713), in logits; else the
     bare gradient (Simonyan et al. 2014), in logits for each unit of magnitude. Signed in both. One
@@ -54,7 +54,7 @@ def saliency(
         empty=empty,
         residual=math.nan,
         forwards=3,
-        notes=sound.stretch.notes,
+        notes=sound.segment.notes,
     )
 
 
@@ -69,7 +69,7 @@ def gradient_shap(
 ) -> Explanation:
     """GradientShap (Lundberg and Lee 2017; Erion et al. 2021, eq. 3): (257 bins, 8-ms frames).
 
-    Each sample draws background noise (`players.noise`) as baseline and a point on the way from
+    Each sample draws background noise (`masking.noise`) as baseline and a point on the way from
     its magnitudes to the clip's; values are means over `samples`, 2 or more, with stderr. empty is
     the mean logit of the baselines. The sum nears full - empty as samples rise; residual says how
     far off it is. Raises ExplainError.
@@ -79,7 +79,7 @@ def gradient_shap(
     sound = spectrum(detector, wave, "noise", start_s)
     draws, empties = [], []
     for n in range(samples):
-        floor = stft(noise(sound.stretch.samples, seed + n)[None]).abs()
+        floor = stft(noise(sound.segment.samples, seed + n)[None]).abs()
         with seeded(seed + n):  # one at a time: the memory of one backward pass
             one = GradientShap(sound.logits).attribute(sound.magnitude, floor, n_samples=1)
         draws.append(one[0].detach().double().numpy())
@@ -101,5 +101,5 @@ def gradient_shap(
         residual=abs(float(values.sum()) - (full - empty)),
         stderr=np.std(draws, axis=0, ddof=1) / math.sqrt(samples),
         forwards=2 * samples + 1,
-        notes=sound.stretch.notes,
+        notes=sound.segment.notes,
     )

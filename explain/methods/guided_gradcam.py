@@ -23,7 +23,7 @@ from detectors.audio.reader import Waveform
 from detectors.detector import Detector
 from detectors.models.fusion import Fusion
 
-from ..coalitions.segment import decisive
+from ..coalitions.segment import most_suspicious_segment
 from ..explanation import ExplainError, Explanation
 from . import gradcam
 from .gradcam import hz_edges, own_time
@@ -52,7 +52,7 @@ def refusal(detector: Detector) -> str | None:
 def attribute(
     detector: Detector, wave: Waveform, *, layers: int = 3, start_s: float | None = None
 ) -> Explanation:
-    """Map (bands, 10-ms steps) of the decisive stretch: guided gradients, weighed by Grad-CAM.
+    """Map (bands, 10-ms steps) of the analysed segment: guided gradients, weighed by Grad-CAM.
 
     layers: Grad-CAM is taken of the last so many pieces of the network's encoder (`features`, or
     the one map that it names), each normalised to a peak of one before they are summed, or else
@@ -64,9 +64,9 @@ def attribute(
         raise ExplainError(f"Guided Grad-CAM does not explain {detector.config.name}: {reason}.")
     if layers < 1:
         raise ExplainError(f"layers is a number from 1, not {layers}.")
-    stretch = decisive(detector, wave, start_s)
+    segment = most_suspicious_segment(detector, wave, start_s)
     with torch.no_grad():
-        picture = detector.frontend(stretch.fill(stretch.samples[None]))
+        picture = detector.frontend(segment.fill(segment.samples[None]))
         full = float(detector.net(picture))
     pieces = getattr(detector.net, "features", [detector.net.gradcam_layer])
     chosen = list(pieces)[-layers:]
@@ -81,18 +81,18 @@ def attribute(
             fake = GuidedBackprop(detector.net).attribute(picture).detach().abs()
             real = GuidedBackprop(Opposite(detector.net)).attribute(picture).detach().abs()
     found = where * torch.where(where > 0, fake, real)
-    values, edges = own_time(found[0, 0].double().numpy(), stretch)
+    values, edges = own_time(found[0, 0].double().numpy(), segment)
     return Explanation(
         method="guided-gradcam",
         detector=detector.config.name,
         values=values,
-        times=stretch.seconds(edges),
+        times=segment.seconds(edges),
         freqs=np.asarray(hz_edges(detector), dtype=np.float64),
         full=full,
         empty=math.nan,
         residual=math.nan,
         forwards=3 + len(chosen),
-        notes=stretch.notes,
+        notes=segment.notes,
     )
 
 

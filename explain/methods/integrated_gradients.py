@@ -29,10 +29,10 @@ def attribute(
     start_s: float | None = None,
     progress: Progress | None = None,
 ) -> Explanation:
-    """Attributions (f, t) of STFT magnitudes (257 bins, 8-ms frames) in the decisive stretch.
+    """Attributions (f, t) of STFT magnitudes (257 bins, 8-ms frames) in the analysed segment.
 
     The path runs from the baseline's magnitudes to the clip's, with the phase of the clip kept:
-    "noise" is the clip's background spectrum (`players.background`, constant in time), the same
+    "noise" is the clip's background spectrum (`masking.background`, constant in time), the same
     floor that replaces switched-off windows; "zeros" is digital silence, where a logarithm's
     gradient is steep and more steps are needed. steps: Gauss-Legendre nodes of the integral.
     residual: the distance from completeness, which falls as steps rise while the network is
@@ -60,7 +60,7 @@ def attribute(
     with torch.inference_mode():
         full, empty = float(sound.logits(sound.magnitude)), float(sound.logits(sound.floor))
     residual = abs(float(values.sum()) - (full - empty))
-    notes = sound.stretch.notes
+    notes = sound.segment.notes
     if residual > LARGE * abs(full - empty):
         notes += (f"The parts miss the whole by {residual:.2f} of {abs(full - empty):.2f} logits.",)
     return Explanation(

@@ -62,7 +62,7 @@ def over_windows(
     progress: Progress | None = None,
     **options: Unpack[TimeOptions],
 ) -> Explanation:
-    """Surrogate's weights (players,) of equal windows across the decisive stretch.
+    """Surrogate's weights (players,) of equal windows across the analysed segment.
 
     players: 2 to 64. samples: coalitions that the surrogate is fitted on, at least 4 for each
     player. options: see `game.time_game`. empty is the logit without any window; no completeness
@@ -99,8 +99,8 @@ def over_patches(
 ) -> Explanation:
     """Surrogate's weights (bands, windows) of time-frequency patches; see `over_windows`.
 
-    samples: by default see `spectrum.patches_budget`. baseline and start_s: see
-    `spectrum.spectrum`. Raises ExplainError.
+    samples: by default see `spectrogram.patches_budget`. baseline and start_s: see
+    `spectrogram.spectrum`. Raises ExplainError.
     """
     samples = patches_budget(detector) if samples is None else samples
     game = patches(spectrum(detector, wave, baseline, start_s), windows, bands)

@@ -92,8 +92,8 @@ def over_patches(
 
     Owen values over a tree in which the bands of a window are joined first, then neighbouring
     windows; branches with the largest part of the logit are opened first, until `evaluations`
-    coalitions (default: `spectrum.patches_budget`) are played, and what stays closed is shared
-    equally. baseline and start_s: see `spectrum.spectrum`. residual is zero but for rounding.
+    coalitions (default: `spectrogram.patches_budget`) are played, and what stays closed is shared
+    equally. baseline and start_s: see `spectrogram.spectrum`. residual is zero but for rounding.
     Raises ExplainError.
     """
     shap = _shap()

@@ -1,7 +1,7 @@
 """Shapley values of frequency bands: which bands moved the logit, and how far.
 
 The game: players are bands, v(S) is the logit when the clip's spectrogram keeps its magnitudes in
-the bands of S and falls to the floor in the others; see `spectrum.patches` and `shapley.solve`.
+the bands of S and falls to the floor in the others; see `spectrogram.patches` and `shapley.solve`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def attribute(
     start_s: float | None = None,
     progress: Progress | None = None,
 ) -> Explanation:
-    """Shapley values (bands,) of equal bands from 0 Hz to 8 kHz, over the decisive stretch.
+    """Shapley values (bands,) of equal bands from 0 Hz to 8 kHz, over the analysed segment.
 
     bands: 2 to 32. budget: coalitions that may be played, each a forward; by default the 256 that
-    make 8 bands exact, or fewer on a large network (`spectrum.bands_budget`). Values are exact
+    make 8 bands exact, or fewer on a large network (`spectrogram.bands_budget`). Values are exact
     where all 2^bands fit, else they have standard errors, and still add up. baseline and start_s:
-    see `spectrum.spectrum`. Raises ExplainError.
+    see `spectrogram.spectrum`. Raises ExplainError.
     """
     played = game(detector, wave, bands, baseline, start_s)
     if budget is None:

@@ -16,7 +16,7 @@ from detectors.audio.reader import Waveform
 from detectors.detector import Detector
 
 from ..coalitions.game import Game
-from ..coalitions.segment import decisive
+from ..coalitions.segment import most_suspicious_segment
 from ..coalitions.shapley import solve
 from ..explanation import ExplainError, Explanation
 
@@ -31,22 +31,22 @@ def refusal(detector: Detector) -> str | None:
 
 
 def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = None) -> Explanation:
-    """Exact Shapley values (groups,) of the front-end's feature groups in the decisive stretch.
+    """Exact Shapley values (groups,) of the front-end's feature groups in the analysed segment.
 
     `names` are the groups'; there is neither a time nor a frequency axis. The features of an absent
     group stand at their means over the training set, the network's `mean`, so the baseline is the
     same for every clip, and empty is the logit of an average voice. start_s: see
-    `stretch.decisive`. residual is the distance from the efficiency axiom, sum = v(all) - v(none).
+    `most_suspicious_segment`. residual is the distance from the efficiency axiom, sum = v(all) - v(none).
     Raises ExplainError for a detector without feature groups.
     """
     reason = refusal(detector)
     if reason:
         raise ExplainError(f"Groups do not explain {detector.config.name}: {reason}.")
-    stretch = decisive(detector, wave, start_s)
+    segment = most_suspicious_segment(detector, wave, start_s)
     net: Any = detector.net
     names = tuple(getattr(detector.frontend, "groups", ()))
     with torch.inference_mode():
-        features = detector.frontend(stretch.fill(stretch.samples[None]))
+        features = detector.frontend(segment.fill(segment.samples[None]))
         present = net.embed(features)  # (1, groups, embedding)
         absent = net.embed(net.mean[:, None].expand_as(features))
 
@@ -65,5 +65,5 @@ def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = Non
         empty=solution.empty,
         residual=solution.residual,
         forwards=2,
-        notes=stretch.notes,
+        notes=segment.notes,
     )

@@ -39,7 +39,7 @@ def attribute(
 
     grids: how many windows each game has, 2 to 10. A window's value is spread evenly over it, and
     the mean of the games over the `smooth` cells around each (odd; default: an eighth of the
-    stretch), since a seam's place says nothing. The cells add up to v(all) - v(none) as every game
+    segment), since a seam's place says nothing. The cells add up to v(all) - v(none) as every game
     does; residual is the distance from that.
     options: see `game.time_game`. Raises ExplainError.
     """

@@ -27,7 +27,7 @@ def attribute(
     progress: Progress | None = None,
     **options: Unpack[TimeOptions],
 ) -> Explanation:
-    """Shapley values (players,) of equal windows across the clip's decisive stretch.
+    """Shapley values (players,) of equal windows across the clip's analysed segment.
 
     players: 2 to 64. budget: coalitions that may be played; all 2^players are where they fit (up
     to 10 players by default), and nothing is estimated then. Otherwise values have standard

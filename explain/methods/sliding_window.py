@@ -18,7 +18,7 @@ from detectors.detector import Detector
 from detectors.models.fusion import Fusion
 
 from ..coalitions.game import Progress
-from ..coalitions.segment import decisive
+from ..coalitions.segment import most_suspicious_segment
 from ..explanation import ExplainError, Explanation
 
 SHORTEST_S = 0.25
@@ -50,7 +50,7 @@ def attribute(
     level that they have in it. At each middle stands the mean of the windows that reach it, the
     nearer the more; cells a quarter of `hop_s` long lie on straight lines from one to the next,
     divided by the number of cells, so that the map adds up to what is said on average. Positive:
-    alone it would be called fake. start_s: see `segment.decisive`. No completeness is promised
+    alone it would be called fake. start_s: see `most_suspicious_segment`. No completeness is promised
     (empty and residual are NaN). Raises ExplainError.
     """
     reason = refusal(detector)
@@ -65,20 +65,20 @@ def attribute(
         )
     if not 0.05 <= hop_s <= window_s:
         raise ExplainError(f"hop_s is from 0.05 to {window_s:g} seconds, not {hop_s:g}.")
-    stretch = decisive(detector, wave, start_s)
-    n = len(stretch.samples)
+    segment = most_suspicious_segment(detector, wave, start_s)
+    n = len(segment.samples)
     size = min(round(window_s * RATE), n)
     count = max(round(n / RATE / hop_s), 1)
     middles = (np.arange(count) + 0.5) * n / count
-    pinned = stretch.pin(detector)
+    pinned = segment.pin(detector)
     logits = []
     with torch.inference_mode():
         for i in range(0, len(middles), detector.batch):
-            rows = [_around(stretch.samples, m, size) for m in middles[i : i + detector.batch]]
+            rows = [_around(segment.samples, m, size) for m in middles[i : i + detector.batch]]
             logits.append(pinned.logits(torch.stack(rows), levelled=True).double().numpy())
             if progress:
                 progress(min((i + detector.batch) / len(middles), 1.0))
-        full = float(pinned.logits(stretch.fill(stretch.samples[None]), levelled=True))
+        full = float(pinned.logits(segment.fill(segment.samples[None]), levelled=True))
     near = np.clip(1 - np.abs(middles[:, None] - middles) / (size / 2), 0, None)
     smooth = near @ np.concatenate(logits) / near.sum(axis=1)
     edges = np.linspace(0, n, FINE * count + 1)
@@ -89,13 +89,13 @@ def attribute(
         method="sliding-window",
         detector=detector.config.name,
         values=(cells - threshold) / len(cells),
-        times=stretch.seconds(edges),
+        times=segment.seconds(edges),
         freqs=None,
         full=full,
         empty=math.nan,
         residual=math.nan,
         forwards=count + 1,
-        notes=stretch.notes,
+        notes=segment.notes,
     )
 
 

@@ -12,7 +12,7 @@ from detectors import Config, Detector
 from explain import explain
 from explain.coalitions.game import all_coalitions
 from explain.coalitions.masking import windows
-from explain.coalitions.segment import decisive
+from explain.coalitions.segment import most_suspicious_segment
 from explain.coalitions.splicing import splice
 
 
@@ -21,11 +21,11 @@ def test_of_a_voice_the_moments_of_a_coalition_are_pooled_alone(seconds):
     torch.manual_seed(0)
     detector = Detector(Config("voice", "prosody", frontend="prosody", window=16_000))
     net = detector.net
-    stretch = decisive(detector, waveform(voice(1.0)[: int(16_000 * seconds)]))
-    game = splice(detector, stretch, windows(len(stretch.samples), 4), stretch.samples)
+    segment = most_suspicious_segment(detector, waveform(voice(1.0)[: int(16_000 * seconds)]))
+    game = splice(detector, segment, windows(len(segment.samples), 4), segment.samples)
     coalitions = all_coalitions(4)
     with torch.inference_mode():
-        features = detector.frontend(stretch.fill(stretch.samples[None]))
+        features = detector.frontend(segment.fill(segment.samples[None]))
         absent = net.embed(net.mean[:, None].expand_as(features))
         expected = [net.head(absent)]
         for on in coalitions[1:]:
@@ -37,7 +37,7 @@ def test_of_a_voice_the_moments_of_a_coalition_are_pooled_alone(seconds):
             expected.append(net.head(net.pool(maps)))
         assert torch.allclose(game(coalitions), torch.cat(expected), atol=1e-5)
     assert float(expected[-1]) == pytest.approx(
-        detector.window_logits(stretch.samples.numpy(), [0])[0], abs=1e-4
+        detector.window_logits(segment.samples.numpy(), [0])[0], abs=1e-4
     )
     assert torch.cat(expected).std() > 0 and game.each == 0
 

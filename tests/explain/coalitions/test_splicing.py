@@ -13,7 +13,7 @@ from detectors.catalog import CATALOG
 from explain import explain
 from explain.coalitions.game import all_coalitions
 from explain.coalitions.masking import baseline, windows
-from explain.coalitions.segment import decisive
+from explain.coalitions.segment import most_suspicious_segment
 from explain.coalitions.splicing import _columns, _neighbours, splice, split
 
 SMALL = {
@@ -54,16 +54,16 @@ def small(architecture: str, window: int = 64_600, seed: int = 0, **changes) -> 
 
 
 def game(detector: Detector, samples: np.ndarray, players: int):
-    stretch = decisive(detector, waveform(samples))
-    cut = windows(len(stretch.samples), players)
-    behind = baseline(stretch.samples)
-    pinned = stretch.pin(detector)
+    segment = most_suspicious_segment(detector, waveform(samples))
+    cut = windows(len(segment.samples), players)
+    behind = baseline(segment.samples)
+    pinned = segment.pin(detector)
 
     def naive(coalitions):
-        masked = stretch.fill(cut.mask(stretch.samples, behind, coalitions))
+        masked = segment.fill(cut.mask(segment.samples, behind, coalitions))
         return pinned.logits(masked, levelled=True)
 
-    return splice(detector, stretch, cut, behind), naive
+    return splice(detector, segment, cut, behind), naive
 
 
 @pytest.mark.parametrize(("seconds", "players"), [(4.04, 8), (2.5, 5), (1.1, 3)])
@@ -138,13 +138,13 @@ def test_what_hears_everything_is_played_for_each_coalition():
 
 def test_a_stage_is_spliced_only_where_that_saves_passes():
     detector = small("aasist")
-    stretch = decisive(detector, waveform(hiss(64_600)))
+    segment = most_suspicious_segment(detector, waveform(hiss(64_600)))
     cut = windows(64_600, 40)  # every column of the last map hears a quarter of a second and more
-    behind = baseline(stretch.samples)
-    spliced = splice(detector, stretch, cut, behind, plays=42)
+    behind = baseline(segment.samples)
+    spliced = splice(detector, segment, cut, behind, plays=42)
     assert (spliced.passes, spliced.each) == (0, 1)
     on = ~torch.eye(40, dtype=torch.bool)[[3, 20]]
-    masked = cut.mask(stretch.samples, behind, on)
+    masked = cut.mask(segment.samples, behind, on)
     with torch.inference_mode():
         wanted = detector.logits(masked, levelled=True)
         assert torch.allclose(spliced(on), wanted, atol=1e-5)
@@ -162,12 +162,12 @@ def test_a_mask_does_not_move_what_remains_of_a_centred_picture(frontend):
     options = {"channels": (6, 8, 8, 8), "bands": 160 if frontend == "log-spec" else 80}
     settings = {"frontend": frontend, "frontend_options": {"centre": True}}
     detector = Detector(Config("cnn", "cnn", options, window=32_000, **settings))
-    stretch = decisive(detector, waveform(voice(2.0)))
-    half = stretch.samples.clone()
+    segment = most_suspicious_segment(detector, waveform(voice(2.0)))
+    half = segment.samples.clone()
     half[16_000:] = 0
-    pinned = stretch.pin(detector).frontend
-    whole, part = pinned(stretch.samples[None]), pinned(half[None])
-    assert torch.allclose(whole, detector.frontend(stretch.samples[None]), atol=1e-5)
+    pinned = segment.pin(detector).frontend
+    whole, part = pinned(segment.samples[None]), pinned(half[None])
+    assert torch.allclose(whole, detector.frontend(segment.samples[None]), atol=1e-5)
     assert torch.equal(whole[..., :95], part[..., :95])
     assert not torch.allclose(part[..., :95], detector.frontend(half[None])[..., :95], atol=0.1)
 
