@@ -37,8 +37,7 @@ def bench(models: Sequence[str]) -> dict[str, Any]:
     {threads, models: {name: row}, clip_4s, clip_60s, peak_mb}; clip_*: seconds until every model
     has scored the clip; peak_mb: of this process. A row: seconds and reference_seconds for one
     window, their ratio speedup, batch and batch_seconds (a window, when so many are scored at
-    once), and of a fresh process loaded_mb before the first window and peak_mb after sixteen,
-    which go at once unless the network itself takes fewer.
+    once), and of a fresh process loaded_mb before the first window and peak_mb after sixteen.
     """
     detectors = {name: open_or_make(name) for name in models}
     threads = torch.get_num_threads()
@@ -129,7 +128,7 @@ def _seconds_a_window(name: str, plain: bool, batch: int = 1) -> float:
 def _sixteen_mb(name: str) -> int:
     detector = _detector(name, False)
     with torch.inference_mode():
-        for part in _windows(detector, ROWS).split(getattr(detector.net, "windows_at_once", ROWS)):
+        for part in _windows(detector, ROWS).split(detector.batch):
             detector.logits(part)
     return round(peak_mb())
 

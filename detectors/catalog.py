@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
-
-from torch import nn
+from typing import Any, TypeVar
 
 from .errors import reason
 from .frontends import FRONTENDS
+from .frontends.frontend import Frontend
 from .models.aasist import AASIST
 from .models.cnn import CNN
 from .models.cnn_lite import CNNLite
@@ -16,6 +15,7 @@ from .models.fusion import Fusion
 from .models.hub import HubClassifier
 from .models.inception import Inception
 from .models.mobilenet import MobileNet
+from .models.network import Network
 from .models.prosody import ProsodyNet
 from .models.rawgat_st import RawGATST
 from .models.rawnet2 import RawNet2
@@ -26,12 +26,14 @@ from .models.tssdnet import IncTSSDNet, ResTSSDNet
 from .models.tssdnet2d import ResTSSDNet2D
 from .models.vgg16 import VGG16
 
+Made = TypeVar("Made", Network, Frontend)
+
 
 @dataclass(frozen=True)
 class Entry:
     """An architecture and the front-end that it is trained with unless a config says otherwise."""
 
-    build: Callable[..., nn.Module]
+    build: Callable[..., Network]
     frontend: str
     frontend_options: dict[str, Any] = field(default_factory=dict)
 
@@ -60,14 +62,14 @@ CATALOG: dict[str, Entry] = {
 }
 
 
-def build(architecture: str, options: dict[str, Any]) -> nn.Module:
+def build(architecture: str, options: dict[str, Any]) -> Network:
     """Fresh network of a catalogued architecture; ValueError for a bad name or option."""
     return _make(
         CATALOG[_known(architecture, CATALOG, "architecture")].build, options, architecture
     )
 
 
-def build_frontend(name: str, options: dict[str, Any]) -> nn.Module:
+def build_frontend(name: str, options: dict[str, Any]) -> Frontend:
     """Front-end by name, with the same errors as `build`."""
     return _make(FRONTENDS[_known(name, FRONTENDS, "front-end")], options, name)
 
@@ -78,7 +80,7 @@ def _known(name: str, table: dict[str, Any], what: str) -> str:
     return name
 
 
-def _make(kind: Callable[..., nn.Module], options: dict[str, Any], name: str) -> nn.Module:
+def _make(kind: Callable[..., Made], options: dict[str, Any], name: str) -> Made:
     try:
         return kind(**options)
     except ValueError:

@@ -22,10 +22,8 @@ from .catalog import build, build_frontend
 from .config import POOLINGS, Config, DetectorError
 from .errors import reason
 from .frontends.spectrograms import level
+from .models.network import Network
 
-# Windows scored at once: memory stays flat at any length. A network with large maps says
-# itself how many it takes (windows_at_once).
-BATCH = 8
 READ = ("config.json", "weights.safetensors")  # all that is ever read of a detector folder
 FILES = (*READ, "card.md")
 
@@ -63,7 +61,7 @@ class Detector:
     """Waveform in, LLR out; plain PyTorch inside (`net`, `frontend`), always in eval mode."""
 
     def __init__(
-        self, config: Config, net: nn.Module | None = None, version: str = "bundled"
+        self, config: Config, net: Network | None = None, version: str = "bundled"
     ) -> None:
         """Detector of `config`, with `net`'s weights or fresh ones; version: where it is from."""
         self.config, self.version = config, version
@@ -91,8 +89,8 @@ class Detector:
 
     @property
     def batch(self) -> int:
-        """How many windows are scored at once."""
-        return int(getattr(self.net, "windows_at_once", BATCH))
+        """How many windows are scored at once: memory stays flat at any length."""
+        return self.net.windows_at_once
 
     def level(self, x: Tensor) -> Tensor:
         """(b, n) -> (b, n) at the level that the network was trained on."""

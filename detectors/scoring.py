@@ -6,6 +6,8 @@ print([hearing.score(detector).llr for detector in detectors])
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 
@@ -13,6 +15,7 @@ from .audio.reader import Waveform
 from .config import Config
 from .detector import Detector, Score
 from .models.fusion import Fusion
+from .models.network import Network
 
 SOUND = ("architecture", "options", "frontend", "frontend_options", "window", "level_normalise")
 
@@ -63,7 +66,7 @@ def members(fusion: Detector) -> list[Detector]:
         config = Config(
             **spec, window=fusion.config.window, level_normalise=fusion.config.level_normalise
         )
-        member = Detector(config, part)
+        member = Detector(config, cast(Network, part))
         member.frontend = frontend
         apart.append(member)
     return apart

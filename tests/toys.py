@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from detectors import Config, Detector, Facts, Waveform
+from detectors.models.network import Network
 
 RATE = 16_000
 WINDOW = 16_000
 
 
-class Linear(nn.Module):
+class Linear(Network):
     """Logit = weight . x: additive over samples, so every attribution has a closed form."""
 
     whole_windows = True
@@ -25,7 +26,7 @@ class Linear(nn.Module):
         return x @ self.weight
 
 
-class Both(nn.Module):
+class Both(Network):
     """Logit = product of two linear functions: evidence that only counts together."""
 
     whole_windows = True
@@ -38,7 +39,7 @@ class Both(nn.Module):
         return (x @ self.first) * (x @ self.second)
 
 
-class Tone(nn.Module):
+class Tone(Network):
     """Logit = energy at one frequency: reacts to a tone, wherever it is."""
 
     def __init__(self, hz: float, taps: int = 400) -> None:
@@ -52,17 +53,20 @@ class Tone(nn.Module):
         return 1000 * found.square().sum(dim=(1, 2))
 
 
-class Pooled(nn.Module):
+class Pooled(Network):
     """One convolution on the picture, averaged over the map: its Grad-CAM adds up to the logit."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(1, 3, 3, stride=2, padding=1)
-        self.gradcam_layer = nn.ReLU()
+        self.relu = nn.ReLU()
         self.weight = nn.Parameter(torch.tensor([1.0, -0.5, 0.25]))
 
+    def gradcam_layers(self):
+        return [self.relu]
+
     def forward(self, picture: Tensor) -> Tensor:
-        return self.gradcam_layer(self.conv(picture)).mean(dim=(2, 3)) @ self.weight
+        return self.relu(self.conv(picture)).mean(dim=(2, 3)) @ self.weight
 
 
 def toy(net: nn.Module, frontend: str = "raw", **changes) -> Detector:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from detectors.config import DetectorError
 from detectors.errors import HearsayError
 from detectors.importers.huggingface import backbone_options, load_backbone
-from detectors.models.ssl import SSL
+from detectors.models.network import Network
 
 from .recipe import TrainConfig
 
@@ -29,10 +27,10 @@ def resolved(config: TrainConfig) -> dict[str, Any]:
         raise HearsayError(f"options.backbone: {error}") from error
 
 
-def start_from_backbone(net: nn.Module, config: TrainConfig) -> None:
+def start_from_backbone(net: Network, config: TrainConfig) -> None:
     """Give a fresh network the pretrained weights that its recipe names, if it names any."""
     name = _name(config)
-    if name is None or not isinstance(net, SSL):
+    if name is None:
         return
     try:
         load_backbone(net, name)

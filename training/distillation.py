@@ -9,7 +9,6 @@ which counts as much as the label (Hinton et al. 2015).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +19,7 @@ from detectors.audio.reader import RATE
 from detectors.detector import Detector
 from detectors.errors import HearsayError
 from detectors.frontends.spectrograms import LogMel
-from detectors.models.cnn import CNN
-from detectors.models.tssdnet import IncTSSDNet, ResTSSDNet, TSSDNet
+from detectors.models.network import Network
 
 from .recipe import TrainConfig
 
@@ -37,8 +35,10 @@ class Hints(nn.Module):
 
     def __init__(self, teachers: Sequence[Detector], channels: int) -> None:
         super().__init__()
-        self.nets = nn.ModuleList(t.net.eval().requires_grad_(False) for t in teachers)
-        self.frontends = nn.ModuleList(t.frontend for t in teachers)
+        self.teachers = [(t.net.eval().requires_grad_(False), t.frontend) for t in teachers]
+        # as modules they follow to the device
+        self.nets = nn.ModuleList(net for net, _ in self.teachers)
+        self.frontends = nn.ModuleList(frontend for _, frontend in self.teachers)
         self.mel = LogMel(hop=HOP)
         widths = [sight.shape[1] for sight in self.sights(torch.zeros(1, RATE))[0]]
         self.readings = nn.ModuleList(nn.Conv1d(channels, width, 1) for width in widths)
@@ -47,16 +47,16 @@ class Hints(nn.Module):
     def sights(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """Levelled waveforms (b, n) -> each teacher's map and the picture, (b, width, columns);
         how likely fake the teachers find them, (b,)."""
-        nets = [cast(CNN, net) for net in self.nets]
         with torch.no_grad():
-            maps = [n.frames(f(x)) for n, f in zip(nets, self.frontends, strict=True)]
-            logits = torch.stack([n.verdict(y) for n, y in zip(nets, maps, strict=True)])
+            maps = [net.frames(frontend(x)) for net, frontend in self.teachers]
+            pairs = zip(self.teachers, maps, strict=True)
+            logits = torch.stack([net.verdict(y) for (net, _), y in pairs])
             return [*maps, self.mel(x).squeeze(1)], logits.mean(dim=0).sigmoid()
 
-    def forward(self, net: TSSDNet, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, net: Network, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Levelled waveforms (b, n) -> the learner's logits (b,), the teachers' opinion (b,), and
         what the learner's map misses of theirs, a loss."""
-        encoded = net.encoder(x)
+        encoded = net.frames(x)
         maps, opinion = self.sights(x)
         missed = []
         for sight, norm, reading in zip(maps, self.norms, self.readings, strict=True):
@@ -66,22 +66,22 @@ class Hints(nn.Module):
             )
             missed.append(mse_loss(read, target))
         loss = torch.stack(missed[:-1]).mean() + MEL_SHARE * missed[-1]
-        return net.decide(encoded), opinion, loss
+        return net.verdict(encoded), opinion, loss
 
 
-def hints(config: TrainConfig, net: nn.Module) -> Hints:
+def hints(config: TrainConfig, net: Network) -> Hints:
     """The hints of a recipe for its network.
 
     Raises HearsayError for a network that takes none and for a teacher that gives none, and
     DetectorError for a teacher that is not there.
     """
-    if not isinstance(net, ResTSSDNet | IncTSSDNet):
+    if not net.frame_channels or config.frontend != "raw":
         raise HearsayError("teachers: only res-tssdnet and inc-tssdnet take hints.")
     teachers = [load(name) for name in config.teachers]
     for teacher in teachers:
-        if not isinstance(teacher.net, CNN):
+        if not teacher.net.frame_channels:
             raise HearsayError(
                 f"teachers: '{teacher.config.name}' is of the architecture "
-                f"{teacher.config.architecture}; only a cnn teaches."
+                f"{teacher.config.architecture}; only networks that pool frames teach."
             )
-    return Hints(teachers, net.fc1.in_features)
+    return Hints(teachers, net.frame_channels)

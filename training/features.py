@@ -48,7 +48,7 @@ def featurise(
     that nothing is computed twice and nothing stale is read.
     """
     frontend = build_frontend(config.frontend, config.frontend_options)
-    definition = [config.frontend, config.frontend_options, getattr(frontend, "version", 0)]
+    definition = [config.frontend, config.frontend_options, frontend.version]
     folder = CACHE / f"{config.frontend}-{_digest(json.dumps(definition, sort_keys=True).encode())}"
     folder.mkdir(parents=True, exist_ok=True)
     chances = json.dumps(asdict(config.augment), sort_keys=True).encode()

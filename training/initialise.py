@@ -9,16 +9,16 @@ from http.client import HTTPException
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from detectors.errors import HearsayError
-from detectors.models.imagenet import ImageNetTrunk
+from detectors.models.network import Network
 
 from .backbone import start_from_backbone
 from .recipe import TrainConfig
 
 
-def begin(net: nn.Module, config: TrainConfig) -> None:
+def begin(net: Network, config: TrainConfig) -> None:
     """Give a fresh network the first weights that its recipe names; see the functions below."""
     start_from_backbone(net, config)
     if config.pretrained:
@@ -27,7 +27,7 @@ def begin(net: nn.Module, config: TrainConfig) -> None:
         start_from(net, config.init)
 
 
-def start_from(net: nn.Module, path: str) -> None:
+def start_from(net: Network, path: str) -> None:
     """Load a detector's weights.safetensors or a state dict (read without unpickling code).
 
     Raises HearsayError when the file is absent or does not fit.
@@ -37,7 +37,7 @@ def start_from(net: nn.Module, path: str) -> None:
             net.load_state_dict(load_file(path))
             return
         weights = torch.load(path, weights_only=True, map_location="cpu")
-        getattr(net, "load_published", net.load_state_dict)(weights)
+        net.load_published(weights)
     except (
         OSError,
         EOFError,
@@ -51,7 +51,7 @@ def start_from(net: nn.Module, path: str) -> None:
         raise HearsayError(f"Training cannot start from {path}: {reason}") from error
 
 
-def keep(net: nn.Module, first: Mapping[str, Tensor], share: float) -> None:
+def keep(net: Network, first: Mapping[str, Tensor], share: float) -> None:
     """Move a trained network's weights back towards its first ones, by `share` of the way.
 
     Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", eq. 1.
@@ -62,12 +62,12 @@ def keep(net: nn.Module, first: Mapping[str, Tensor], share: float) -> None:
                 value.lerp_(first[name], share)
 
 
-def start_from_imagenet(net: nn.Module) -> None:
+def start_from_imagenet(net: Network) -> None:
     """Give an architecture for photographs its published weights, from torchvision's cache or site.
 
     Raises HearsayError when they cannot be had or do not fit, and for any other architecture.
     """
-    if not isinstance(net, ImageNetTrunk):
+    if not net.imagenet:
         raise HearsayError("pretrained: only mobilenet, inception and vgg16 have ImageNet weights.")
     try:
         net.load_imagenet()

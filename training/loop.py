@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from detectors.audio.reader import RATE
 from detectors.config import Config
 from detectors.detector import Detector, cut
 from detectors.files import whole
+from detectors.models.network import Network
 from evaluation.metrics import auc, eer
 
 from . import partial_spoof_loss
@@ -68,7 +69,8 @@ class Trainer:
         if config.cache_variants:
             self._cache()
         self.first = deepcopy(self.detector.net.state_dict()) if config.kept else {}
-        self.net = _trainable(self.detector.net).to(self.device)
+        self.detector.net.tune()
+        self.net = self.detector.net.to(self.device)
         self.frontend = self.detector.frontend.to(self.device)
         self.ema = AveragedModel(self.net, avg_fn=_average(config.ema), use_buffers=True)
         for weight, average in zip(self.net.parameters(), self.ema.parameters(), strict=True):
@@ -98,9 +100,9 @@ class Trainer:
         )
         windows = [cut(a, 0, self.config.window) for a in self.material.held_audio]
         self.held_features = featurise(self.config, windows)
-        standardise = getattr(self.detector.net, "standardise_on", None)
-        if standardise:
-            standardise(np.load(path) for paths in self.features for path in paths)
+        if self.detector.net.standardises:
+            paths = [path for variants in self.features for path in variants]
+            self.detector.net.standardise_on(np.load(path) for path in paths)
 
     def _rate(self, step: int) -> float:
         """Linear warm-up, then a half cosine to zero."""
@@ -123,11 +125,11 @@ class Trainer:
             self.save()
             report(self.epoch - 1, {**values, "lr": float(self.schedule.get_last_lr()[0])})
         best = torch.load(self._best_file, weights_only=True, map_location="cpu")
-        net = self.ema.module.cpu()
+        net = cast(Network, self.ema.module.cpu())
         net.load_state_dict(best)
         if self.first:
             keep(net, self.first, self.config.kept)
-        getattr(net, "merge", lambda: None)()  # what training put in goes into the weights
+        net.merge()  # what training put in goes into the weights
         return Detector(self.detector.config, net)
 
     @property
@@ -162,7 +164,7 @@ class Trainer:
         crops: Crops
         spliced = originals(self.material.train) if c.swaps else {}
         if self.features:
-            rate = RATE / getattr(self.frontend, "hop", 1)
+            rate = RATE / self.frontend.hop
             crops = FeatureCrops(self.material.train, self.features, spliced, c.swaps, rate)
         else:
             audio = self.material.train_audio
@@ -184,7 +186,7 @@ class Trainer:
             if self.hints:
                 logit, opinion, missed = self.hints(self.net, features)
                 target = (target + opinion) / 2
-            elif isinstance(self.net, partial_spoof_loss.TAKEN_BY) and c.columns:
+            elif c.columns:
                 logit, target, missed = partial_spoof_loss.judge(
                     self.net, features, target, where, c.smoothing
                 )
@@ -267,12 +269,6 @@ def detector_config(config: TrainConfig) -> Config:
         window=config.window,
         hop_s=config.hop_s,
     )
-
-
-def _trainable(net: nn.Module) -> nn.Module:
-    """The network with gradients where it wants them: everywhere, unless it says so by `tune`."""
-    getattr(net, "tune", net.requires_grad_)()
-    return net
 
 
 def _average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:

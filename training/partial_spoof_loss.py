@@ -10,15 +10,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool1d, binary_cross_entropy_with_logits
 
-from detectors.models.cnn import CNN
-from detectors.models.prosody import ProsodyNet
-from detectors.models.resnet import ResNet18
+from detectors.models.network import FeatureGroups, Network
 
-TAKEN_BY = (CNN, ResNet18, ProsodyNet)  # they pool columns of time
+
+def takes(net: Network) -> bool:
+    """Can the network judge moments by themselves?"""
+    return net.judges_frames or net.feature_groups is not None
 
 
 def judge(
-    net: CNN | ResNet18 | ProsodyNet,
+    net: Network,
     features: Tensor,
     target: Tensor,
     where: Tensor,
@@ -32,18 +33,18 @@ def judge(
     synthetic in part is judged twice, by all its synthetic moments and by all others, and not as a
     whole, in which a stretch may be too short to be heard.
     """
-    if isinstance(net, ProsodyNet):
-        maps = net.maps(features)
+    groups = net.feature_groups
+    if groups is not None:
+        maps = groups.maps(features)
         mixed = where.any(dim=1) & ~where.all(dim=1)
-        missed = _parts(net, [x[mixed] for x in maps], where[mixed], smoothing)
-        return net.head(net.pool([x[~mixed] for x in maps])), target[~mixed], missed
-    frames = net.frames(features)
-    alone = net.out(net.drop(net.pool.alone(frames))).squeeze(-1)
+        missed = _parts(groups, [x[mixed] for x in maps], where[mixed], smoothing)
+        return groups.head(groups.pool([x[~mixed] for x in maps])), target[~mixed], missed
+    alone, logit = net.frame_logits(features)
     share = adaptive_avg_pool1d(where.float()[:, None], alone.shape[-1])[:, 0]
-    return net.verdict(frames), target, _missed(alone, share, smoothing)
+    return logit, target, _missed(alone, share, smoothing)
 
 
-def _parts(net: ProsodyNet, maps: list[Tensor], where: Tensor, smoothing: float) -> Tensor:
+def _parts(net: FeatureGroups, maps: list[Tensor], where: Tensor, smoothing: float) -> Tensor:
     """What is missed when the synthetic moments are heard alone, and the others; 0 of no crops."""
     if not len(where):
         return where.new_zeros((), dtype=torch.float32)

@@ -119,9 +119,9 @@ def check(config: TrainConfig) -> None:
         raise HearsayError("members: only a fusion has members.")
     if config.device == "cuda" and not torch.cuda.is_available():
         raise HearsayError("device: PyTorch finds no GPU for cuda here; auto takes what is there.")
-    if config.cache_variants and not hasattr(detector.frontend, "hop"):
+    if config.cache_variants and detector.frontend.hop == 1:
         raise HearsayError("cache_variants needs a front-end with frames.")
-    if hasattr(detector.net, "standardise_on") and not config.cache_variants:
+    if detector.net.standardises and not config.cache_variants:
         raise HearsayError(
             f"'{config.architecture}' is trained on cached features: cache_variants."
         )
@@ -130,7 +130,7 @@ def check(config: TrainConfig) -> None:
         raise HearsayError(
             "augment: with cache_variants: 1 every clip is kept as it is; take more."
         )
-    if config.columns and not isinstance(detector.net, partial_spoof_loss.TAKEN_BY):
+    if config.columns and not partial_spoof_loss.takes(detector.net):
         raise HearsayError("columns: only cnn, resnet and prosody judge parts by themselves.")
     masked = config.spec_augment.bands or config.spec_augment.times
     if masked and detector.frontend(torch.zeros(1, config.window)).dim() != 4:

@@ -1,12 +1,11 @@
 """Front-ends: a levelled waveform in, the spectrogram (or waveform) that a network reads out."""
 
-from torch import nn
-
 from .cqt import LogCQT
+from .frontend import Frontend
 from .prosody import Prosody
 from .spectrograms import LogMel, LogSpec, Mel, Raw
 
-FRONTENDS: dict[str, type[nn.Module]] = {
+FRONTENDS: dict[str, type[Frontend]] = {
     "raw": Raw,
     "log-mel": LogMel,
     "log-spec": LogSpec,

@@ -1,15 +1,16 @@
-"""The constant-Q picture: bands that lie like the keys of a piano, narrow below and wide above."""
+"""The constant-Q spectrogram: bands like the keys of a piano, narrow below and wide above."""
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torchaudio.functional import preemphasis
 from torchaudio.transforms import Resample
 
 from ..audio.reader import RATE
+from .frontend import Frontend
 
 
-class LogCQT(nn.Module):
+class LogCQT(Frontend):
     """Log-power constant-Q transform in dB: (b, n) -> (b, 1, octaves * per_octave, n // hop + 1).
 
     The wavelets of the top octave serve every octave, each on the signal at half the rate of the

@@ -16,10 +16,11 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from parselmouth import Pitch, Sound
 from parselmouth.praat import call
-from torch import Tensor, nn
+from torch import Tensor
 from torchaudio.functional import create_dct, linear_fbanks, melscale_fbanks
 
 from ..audio.reader import RATE
+from .frontend import Frontend
 
 VERSION = 1  # of the definitions below: raise it when a number changes, and caches are made again
 HOP = 160
@@ -72,7 +73,7 @@ LINEAR = linear_fbanks(N_FFT // 2 + 1, 0.0, RATE / 2, BANDS, RATE).numpy()
 COSINES = create_dct(20, BANDS, "ortho").numpy()[:, 1:]  # without the 0th, which is the level
 
 
-class Prosody(nn.Module):
+class Prosody(Frontend):
     """Prosodic features: (b, n) -> (b, len(CHANNELS), n // 160); see `prosody`.
 
     `groups` names the channels that belong together. Gradients do not pass.

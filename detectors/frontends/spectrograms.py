@@ -1,16 +1,15 @@
-"""Front-ends: a levelled waveform in, the picture (or waveform) that an architecture reads out.
+"""The waveform itself and its spectrograms: differentiable, so attributions reach the samples."""
 
-All are differentiable, so that an attribution can pass through them to the samples, except those
-that say `differentiable = False`.
-"""
+from __future__ import annotations
 
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchaudio.transforms import MelSpectrogram, Spectrogram
 
 from ..audio.reader import RATE
+from .frontend import Frontend, Layer
 
 LEVEL_RMS = 0.05  # about -26 dBFS, the level of ordinary speech recordings
 
@@ -24,20 +23,55 @@ def level(x: Tensor) -> Tensor:
     return x * (LEVEL_RMS / rms.clamp_min(1e-8))
 
 
-class Raw(nn.Module):
+class Raw(Frontend):
     """The waveform itself: (b, n) -> (b, n)."""
+
+    def local_layers(self) -> tuple[Layer, ...]:
+        return ()
 
     def forward(self, x: Tensor) -> Tensor:
         return x
 
 
-class LogMel(nn.Module):
-    """Log-mel picture: (b, n) -> (b, 1, mels, frames), natural log of the mel power.
+class LogSpectrogram(Frontend):
+    """What log-mel and log-power spectrograms share: sizes, logarithm and band means.
 
-    `centre` subtracts every band's mean over time, which removes the microphone's colour.
-    `hz_edges` (mels + 1 values) are where the bands meet, for the axis of a plot. Raises ValueError
-    for an n_fft above a second or more mels than that has frequencies.
+    centre: subtract every band's mean over time, which removes the microphone's colour. Raises
+    ValueError for an n_fft above a second or more rows than that has frequencies.
     """
+
+    def __init__(self, n_fft: int, hop: int, rows: int, centre: bool) -> None:
+        super().__init__()
+        if not 2 <= n_fft <= RATE or not 1 <= rows <= n_fft // 2 + 1:  # before memory is asked for
+            raise ValueError(
+                f"a spectrum of {n_fft} samples does not make a spectrogram of {rows} rows"
+            )
+        self.n_fft, self.hop = n_fft, hop
+        self.centre: bool | Tensor = centre
+
+    def local_layers(self) -> tuple[Layer, ...] | None:
+        return None if self.centre is True else ((self.n_fft, self.hop, self.n_fft // 2),)
+
+    def held(self, x: Tensor) -> LogSpectrogram:
+        if self.centre is not True:
+            return self
+        copied = copy.copy(self)
+        copied.centre = False
+        copied.centre = copied(x[None])[0, 0].mean(dim=-1, keepdim=True)  # (bands, 1)
+        return copied
+
+    def _log(self, power: Tensor) -> Tensor:
+        """(b, bands, frames) -> (b, 1, bands, frames)."""
+        spectrogram = torch.log(power + 1e-6)
+        if self.centre is True:
+            spectrogram = spectrogram - spectrogram.mean(dim=-1, keepdim=True)
+        elif self.centre is not False:
+            spectrogram = spectrogram - self.centre
+        return spectrogram.unsqueeze(1)
+
+
+class LogMel(LogSpectrogram):
+    """Log-mel spectrogram: (b, n) -> (b, 1, mels, frames), natural log of the mel power."""
 
     def __init__(
         self,
@@ -48,10 +82,7 @@ class LogMel(nn.Module):
         high_hz: float = 7600.0,
         centre: bool = False,
     ) -> None:
-        super().__init__()
-        _check_size(n_fft, mels)
-        self.hop = hop
-        self.centre: bool | Tensor = centre
+        super().__init__(n_fft, hop, mels, centre)
         self.mel = MelSpectrogram(
             RATE, n_fft=n_fft, hop_length=hop, n_mels=mels, f_min=low_hz, f_max=high_hz
         )
@@ -60,11 +91,11 @@ class LogMel(nn.Module):
         self.hz_edges = [to_hz(float(m)) for m in grid[1::2]]
 
     def forward(self, x: Tensor) -> Tensor:
-        return _log_picture(self.mel(x), self.centre)
+        return self._log(self.mel(x))
 
 
 class Mel(LogMel):
-    """Mel picture of the power itself, no logarithm: (b, n) -> (b, 1, mels, frames).
+    """Mel spectrogram of the power itself, no logarithm: (b, n) -> (b, 1, mels, frames).
 
     Its cells span many orders of magnitude; only networks that were published on it want it.
     """
@@ -73,52 +104,20 @@ class Mel(LogMel):
         return self.mel(x).unsqueeze(1)
 
 
-class LogSpec(nn.Module):
-    """Log-power picture with a linear frequency axis: (b, n) -> (b, 1, bins, frames).
+class LogSpec(LogSpectrogram):
+    """Log-power spectrogram with a linear frequency axis: (b, n) -> (b, 1, bins, frames).
 
     The axis that vocoders' upsampling images stand out on; `bins` counts from 0 Hz upwards.
-    Raises ValueError as `LogMel` does.
     """
 
     def __init__(self, n_fft: int = 320, hop: int = 160, bins: int = 160, centre: bool = False):
-        super().__init__()
-        _check_size(n_fft, bins)
-        self.hop, self.bins = hop, bins
-        self.centre: bool | Tensor = centre
+        super().__init__(n_fft, hop, bins, centre)
+        self.bins = bins
         self.spec = Spectrogram(n_fft=n_fft, hop_length=hop)
         self.hz_edges = [RATE / n_fft * k for k in range(bins + 1)]
 
     def forward(self, x: Tensor) -> Tensor:
-        return _log_picture(self.spec(x)[:, : self.bins], self.centre)
-
-
-def _check_size(n_fft: int, rows: int) -> None:
-    """Refuse sizes that no picture has, before memory for them is asked for."""
-    if not 2 <= n_fft <= RATE or not 1 <= rows <= n_fft // 2 + 1:
-        raise ValueError(f"a spectrum of {n_fft} samples does not make a picture of {rows} rows")
-
-
-def _log_picture(power: Tensor, centre: bool | Tensor) -> Tensor:
-    picture = torch.log(power + 1e-6)
-    if centre is True:
-        picture = picture - picture.mean(dim=-1, keepdim=True)
-    elif centre is not False:
-        picture = picture - centre
-    return picture.unsqueeze(1)
-
-
-def held(frontend: nn.Module, x: Tensor) -> nn.Module:
-    """The front-end with the band means of x (n,) in place of those of whatever it will hear.
-
-    A part of x then looks as it does within x, whatever becomes of the rest. A front-end that does
-    not centre is returned as it is.
-    """
-    if not isinstance(frontend, LogMel | LogSpec) or frontend.centre is not True:
-        return frontend
-    copied = copy.copy(frontend)
-    copied.centre = False
-    copied.centre = copied(x[None])[0, 0].mean(dim=-1, keepdim=True)  # (bands, 1)
-    return copied
+        return self._log(self.spec(x)[:, : self.bins])
 
 
 def _mel_scale():

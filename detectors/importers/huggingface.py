@@ -16,7 +16,7 @@ from ..config import Config, DetectorError
 from ..detector import Detector
 from ..errors import reason
 from ..models.huggingface import describe, library
-from ..models.ssl import SSL
+from ..models.network import Network
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -63,15 +63,16 @@ def backbone_options(source: str, window: int) -> dict[str, Any]:
     return options
 
 
-def load_backbone(net: SSL, source: str) -> None:
+def load_backbone(net: Network, source: str) -> None:
     """Give a fresh `ssl` network the pretrained weights of `source`; raises DetectorError."""
     model = _pretrained(fetch(source), library().AutoModel)
     weights = model.state_dict()
+    backbone: Any = net.backbone
     if model.config.model_type == "whisper":
         weights = model.get_encoder().state_dict()
-        kept = net.backbone.config.max_source_positions
+        kept = backbone.config.max_source_positions
         weights["embed_positions.weight"] = weights["embed_positions.weight"][:kept]
-    net.backbone.load_state_dict(weights)
+    backbone.load_state_dict(weights)
 
 
 def fetch(source: str) -> Path:

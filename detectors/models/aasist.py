@@ -7,11 +7,14 @@ dropped by the pooling.
 """
 
 import itertools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .network import Network, Stage, class_difference, layers_of
 
 SINC_TAPS = 129
 SINC_FILTERS = 70
@@ -34,15 +37,27 @@ def sinc_filters(edges: np.ndarray, taps: int = SINC_TAPS, rate: int = 16_000) -
     return torch.from_numpy(np.hamming(taps).astype(np.float32) * band_pass).unsqueeze(1)
 
 
-def sinc_picture(x: Tensor, sinc: Tensor) -> Tensor:
+def sinc_map(x: Tensor, sinc: Tensor) -> Tensor:
     """(b, n) -> (b, 1, 23, (n - 128) // 3): magnitudes behind the sinc filters, by threes."""
     x = F.conv1d(x.unsqueeze(1), sinc[: SINC_FILTERS - 1])  # the pool drops the 70th
     return F.max_pool2d(x.abs().unsqueeze(1), 3)
 
 
-def picture_edges() -> list[float]:
-    """The 24 frequencies in Hz that bound the picture's 23 rows, three sinc filters each."""
+def row_edges() -> list[float]:
+    """The 24 frequencies in Hz that bound the 23 rows of `sinc_map`, three filters each."""
     return [float(hz) for hz in band_edges()[:SINC_FILTERS:3]]
+
+
+def sinc_stages(
+    stem: Callable[[Tensor], Tensor],
+    pairs: Sequence[Callable[[Tensor], Tensor]],
+    encoder: nn.Sequential,
+) -> list[Stage]:
+    """Stages of a network on sinc filters: its stem, and pairs of residual blocks of `encoder`."""
+    layers = [layers_of(encoder[n : n + 2]) for n in range(0, len(encoder), 2)]
+    filters = ((SINC_TAPS, 1, 0), (3, 3, 0))
+    first = Stage(lambda x: pairs[0](stem(x)), filters + layers[0], batch=1)
+    return [first, *map(Stage, pairs[1:], layers[1:])]
 
 
 class ResidualBlock(nn.Module):
@@ -166,7 +181,7 @@ class GraphPool(nn.Module):
         return (x * score).gather(1, best)
 
 
-class AASIST(nn.Module):
+class AASIST(Network):
     """Waveform to logit: (b, n) -> (b,), positive = spoof; n is 64,600 as published.
 
     Other lengths work, since only the 23 spectral rows have positions. `encode` and `head` are the
@@ -174,6 +189,7 @@ class AASIST(nn.Module):
     """
 
     windows_at_once = 2  # 0.4 GB a window, and more at once is hardly faster
+    hz_edges = row_edges()
 
     def __init__(
         self,
@@ -206,18 +222,16 @@ class AASIST(nn.Module):
         self.drop_way = nn.Dropout(0.2)
         self.out_layer = nn.Linear(5 * graph[1], 2)
 
-    @property
-    def gradcam_layer(self) -> nn.Module:
-        """The last map with rows for bands and columns for time."""
-        return self.encoder[-1]
+    def gradcam_layers(self) -> Sequence[nn.Module]:
+        return [self.encoder[-1]]
 
-    @property
-    def hz_edges(self) -> list[float]:
-        return picture_edges()
+    def local_stages(self) -> tuple[list[Stage], Callable[[Tensor], Tensor]]:
+        pairs = [self.encoder[0:2], self.encoder[2:4], self.encoder[4:6]]
+        return sinc_stages(self.stem, pairs, self.encoder), self.decide
 
     def stem(self, x: Tensor) -> Tensor:
-        """(b, n) -> (b, 1, 23, (n - 128) // 3): the sinc filters' picture, normalised."""
-        return self.selu(self.first_bn(sinc_picture(x, self.sinc)))
+        """(b, n) -> (b, 1, 23, (n - 128) // 3): the sinc filters' map, normalised."""
+        return self.selu(self.first_bn(sinc_map(x, self.sinc)))
 
     def encode(self, x: Tensor) -> Tensor:
         """(b, n) -> (b, wide, 23, n // 2187 or so): rows are bands, columns are time."""
@@ -249,9 +263,12 @@ class AASIST(nn.Module):
         t2, s2, master2 = layer(f"HtrgGAT_layer_ST{n}2")(t, s, master)
         return (self.drop_way(t + t2), self.drop_way(s + s2), self.drop_way(master + master2))
 
+    def decide(self, encoded: Tensor) -> Tensor:
+        """Encoder map -> logit (b,)."""
+        return class_difference(self.head(encoded))
+
     def forward(self, x: Tensor) -> Tensor:
-        spoof, bonafide = self.head(self.encode(x)).unbind(dim=1)
-        return spoof - bonafide
+        return self.decide(self.encode(x))
 
 
 def _weight(width: int) -> nn.Parameter:

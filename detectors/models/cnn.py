@@ -1,7 +1,11 @@
 """A small convolutional network on a time-frequency picture, with attentive pooling over time."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor, nn
+
+from .network import Network, Stage, layers_of
 
 
 class AttentivePool(nn.Module):
@@ -56,7 +60,49 @@ def fold(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(convolution, nn.BatchNorm1d(outputs), nn.ReLU())
 
 
-class CNN(nn.Module):
+class FrameNetwork(Network):
+    """A network of convolutions (`features`) whose frames are pooled over time, then weighed.
+
+    What CNN and ResNet-18 share; each says in `fold_rows` what becomes of the rows of its map.
+    """
+
+    judges_frames = True
+    features: nn.Sequential
+    pool: AttentivePool
+    drop: nn.Dropout
+    out: nn.Linear
+
+    def gradcam_layers(self) -> Sequence[nn.Module]:
+        return [*self.features]
+
+    def encode(self, spectrogram: Tensor) -> Tensor:
+        """(b, 1, bands, frames) -> (b, c, height, t)."""
+        return self.features(spectrogram)
+
+    def fold_rows(self, x: Tensor) -> Tensor:
+        """What `encode` gave -> (b, frame_channels, t)."""
+        raise NotImplementedError
+
+    def frames(self, features: Tensor) -> Tensor:
+        return self.fold_rows(self.encode(features))
+
+    def verdict(self, frames: Tensor) -> Tensor:
+        return self.out(self.drop(self.pool(frames))).squeeze(-1)
+
+    def frame_logits(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        frames = self.frames(features)
+        alone = self.out(self.drop(self.pool.alone(frames))).squeeze(-1)
+        return alone, self.verdict(frames)
+
+    def head(self, x: Tensor) -> Tensor:
+        """What `encode` gave -> (b,)."""
+        return self.verdict(self.fold_rows(x))
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        return self.verdict(self.frames(spectrogram))
+
+
+class CNN(FrameNetwork):
     """Four convolutional blocks, frequency folded into channels, attentive pooling, one logit.
 
     forward: (b, 1, bands, frames) -> (b,). `bands` must be the picture's height.
@@ -77,27 +123,14 @@ class CNN(nn.Module):
         height = bands
         for _ in range(len(channels) + 1):
             height = (height + 1) // 2
+        self.frame_channels = embedding
         self.fold = fold(channels[-1] * height, embedding)
         self.pool = AttentivePool(embedding)
         self.drop = nn.Dropout(dropout)
         self.out = nn.Linear(2 * embedding, 1)
 
-    @property
-    def gradcam_layer(self) -> nn.Module:
-        """The last map with rows for bands and columns for time."""
-        return self.features[-1]
+    def fold_rows(self, x: Tensor) -> Tensor:
+        return self.fold(x.flatten(1, 2))
 
-    def frames(self, picture: Tensor) -> Tensor:
-        """What is pooled over time: (b, 1, bands, frames) -> (b, embedding, t)."""
-        return self.fold(self.features(picture).flatten(1, 2))
-
-    def verdict(self, frames: Tensor) -> Tensor:
-        """What `frames` gave -> (b,)."""
-        return self.out(self.drop(self.pool(frames))).squeeze(-1)
-
-    def head(self, x: Tensor) -> Tensor:
-        """Map of `features` (b, c, height, t) -> (b,)."""
-        return self.verdict(self.fold(x.flatten(1, 2)))
-
-    def forward(self, picture: Tensor) -> Tensor:
-        return self.head(self.features(picture))
+    def local_stages(self) -> tuple[list[Stage], Callable[[Tensor], Tensor]]:
+        return [Stage(part, layers_of(part)) for part in self.features], self.head

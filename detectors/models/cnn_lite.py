@@ -5,15 +5,18 @@ Parameter names are those of its checkpoints.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .network import Network
+
 CHUNK = 80  # frames that the linear layer reads
 
 
-class CNNLite(nn.Module):
+class CNNLite(Network):
     """Picture to logit: (b, 1, bands, frames) -> (b,), positive = spoof.
 
     The picture is cut into chunks of 80 frames, each with a P(spoof) of its own, and the clip's
@@ -35,10 +38,8 @@ class CNNLite(nn.Module):
         rows, columns = (bands - 2) // 2, (CHUNK - 2) // 2
         self.layer2 = nn.Linear(channels * rows * columns, 2)
 
-    @property
-    def gradcam_layer(self) -> nn.Module:
-        """The chunks' maps side by side, with rows for bands and columns for time."""
-        return self.maps
+    def gradcam_layers(self) -> Sequence[nn.Module]:
+        return [self.maps]  # the chunks' maps side by side
 
     def head(self, picture: Tensor) -> Tensor:
         """Picture -> class logits of its chunks (b, chunks, 2), in the order spoof, bona fide."""

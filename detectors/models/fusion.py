@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .network import Network
+
 MEMBER = ("name", "architecture", "options", "frontend", "frontend_options")
 
 
-class Fusion(nn.Module):
+class Fusion(Network):
     """Levelled waveform to logit: (b, n) -> (b,), a weighted sum of the members' logits.
 
     members: for each one its name, architecture, options, frontend and frontend_options, as in a
@@ -31,13 +33,9 @@ class Fusion(nn.Module):
         self.nets = nn.ModuleList(build(m["architecture"], m["options"]) for m in members)
         # outside the state dict: front-ends have no weights of their own
         self.frontends = [build_frontend(m["frontend"], m["frontend_options"]) for m in members]
+        self.differentiable = all(frontend.differentiable for frontend in self.frontends)
         self.weight = nn.Parameter(torch.full((len(members),), 1 / len(members)))
         self.bias = nn.Parameter(torch.zeros(()))
-
-    @property
-    def differentiable(self) -> bool:
-        """Does a gradient pass through every member's front-end?"""
-        return all(getattr(frontend, "differentiable", True) for frontend in self.frontends)
 
     def member_logits(self, x: Tensor) -> Tensor:
         """(b, n) -> (b, members), each on its own scale."""

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from . import huggingface
 from .extractors import extractor
+from .network import Network
 
 
-class HubClassifier(nn.Module):
+class HubClassifier(Network):
     """Waveform to logit: (b, n) -> (b,), log-odds of the `fake` classes against the `real` ones.
 
     classifier: the model's config; features: see `extractors.extractor`; fake, real: indices of

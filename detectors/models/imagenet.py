@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .network import Network
 
 TRUNKS = ("tuned", "frozen")
 
 
-class ImageNetTrunk(nn.Module):
+class ImageNetTrunk(Network):
     """A picture to one logit: (b, 1, bands, frames) of any size -> (b,).
 
     The picture is standardised by its own mean and deviation, as photographs are by ImageNet's,
@@ -16,7 +20,6 @@ class ImageNetTrunk(nn.Module):
     "tuned", or "frozen" for training that changes nothing but the last layer.
     """
 
-    imagenet = ""  # torchvision's name of the published weights
     smallest = 32  # pixels of either side; smaller pictures are stretched
 
     def __init__(self, features: nn.Sequential, channels: int, dropout: float, trunk: str) -> None:
@@ -29,10 +32,8 @@ class ImageNetTrunk(nn.Module):
         self.drop = nn.Dropout(dropout)
         self.out = nn.Linear(channels, 1)
 
-    @property
-    def gradcam_layer(self) -> nn.Module:
-        """The last map with rows for bands and columns for time."""
-        return self.features[-1]
+    def gradcam_layers(self) -> Sequence[nn.Module]:
+        return [*self.features]
 
     def head(self, x: Tensor) -> Tensor:
         """Map of `features` (b, channels, rows, columns) -> (b,)."""

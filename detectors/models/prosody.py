@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from ..frontends.prosody import CHANNELS, GROUPS, MASKS
 from .cnn import AttentivePool, block, fold, stem
+from .network import FeatureGroups, Network
 
 PICTURES = ("mel",)  # groups in which neighbouring channels are neighbouring frequencies
 POOL = -3  # its place in the network of a group
 
 
-class ProsodyNet(nn.Module):
+class ProsodyNet(Network):
     """Standardise, embed each feature group by its own network, join the embeddings, one logit.
 
     forward: (b, channels, frames) of `detectors.prosody` -> (b,), any number of frames. A group
@@ -26,6 +27,7 @@ class ProsodyNet(nn.Module):
     of what training adds to the standardised features.
     """
 
+    standardises = True
     mean: Tensor
     std: Tensor
     always: Tensor
@@ -59,6 +61,10 @@ class ProsodyNet(nn.Module):
             nn.Linear(hidden, 1),
         )
 
+    @property
+    def feature_groups(self) -> FeatureGroups:
+        return self
+
     def standardise_on(self, features: Iterable[np.ndarray]) -> None:
         """Take mean and standard deviation from features (channels, frames) where they are defined.
 
@@ -85,13 +91,13 @@ class ProsodyNet(nn.Module):
         x = self._standardise(features)
         return [net[:POOL](x[:, at]) for net, at in zip(self.groups, GROUPS.values(), strict=True)]
 
-    def pool(self, maps: Sequence[Tensor], heard: Sequence[Tensor | None] | None = None) -> Tensor:
-        """`maps` -> (b, groups, embedding). heard: (b, t) of each map, see `AttentivePool`."""
-        heard = [None] * len(maps) if heard is None else heard
+    def pool(self, maps: Sequence[Tensor], present: Sequence[Tensor] | None = None) -> Tensor:
+        """`maps` -> (b, groups, embedding). present: (b, t) of each map, see `AttentivePool`."""
+        chosen = [None] * len(maps) if present is None else present
         return torch.stack(
             [
                 net[POOL + 1 :](net[POOL](x, columns))
-                for net, x, columns in zip(self.groups, maps, heard, strict=True)
+                for net, x, columns in zip(self.groups, maps, chosen, strict=True)
             ],
             dim=1,
         )

@@ -5,7 +5,7 @@ over their product.
 Parameter names and quirks are those of the code in AASIST's repository, which it shares.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +14,16 @@ from .aasist import (
     GraphAttention,
     GraphPool,
     band_edges,
-    picture_edges,
     residual_encoder,
+    row_edges,
     sinc_filters,
-    sinc_picture,
+    sinc_map,
+    sinc_stages,
 )
+from .network import Network, Stage, class_difference
 
 
-class RawGATST(nn.Module):
+class RawGATST(Network):
     """Waveform to logit: (b, n) -> (b,), positive = spoof; n is 64,600 as published.
 
     Other lengths work from 50,429 samples (3.2 s) on, since the projections fix how many nodes of
@@ -31,6 +33,7 @@ class RawGATST(nn.Module):
 
     windows_at_once = 1  # 0.7 GB a window
     whole_windows = True  # the projections fix the number of columns
+    hz_edges = row_edges()
 
     def __init__(self, narrow: int = 32, wide: int = 64) -> None:
         super().__init__()
@@ -53,18 +56,16 @@ class RawGATST(nn.Module):
         self.pool_S = GraphPool(23, 32)
         self.pool_ST = GraphPool(7, 16)
 
-    @property
-    def gradcam_layer(self) -> nn.Module:
-        """The last maps of both encoders, with rows for bands and columns for time."""
-        return self.both
+    def gradcam_layers(self) -> Sequence[nn.Module]:
+        return [self.both]  # the last maps of both encoders
 
-    @property
-    def hz_edges(self) -> list[float]:
-        return picture_edges()
+    def local_stages(self) -> tuple[list[Stage], Callable[[Tensor], Tensor]]:
+        pairs = [self.blocks(0, 2), self.blocks(2, 4), self.blocks(4, 6)]
+        return sinc_stages(self.stem, pairs, self.encoder_T), self.decide
 
     def stem(self, x: Tensor) -> Tensor:
-        """(b, n) -> (b, 2, 23, (n - 128) // 3): the same picture once for each encoder."""
-        x = self.selu(self.first_bn(sinc_picture(x, self.sinc)))
+        """(b, n) -> (b, 2, 23, (n - 128) // 3): the same map once for each encoder."""
+        x = self.selu(self.first_bn(sinc_map(x, self.sinc)))
         return x.expand(-1, 2, -1, -1)
 
     def blocks(self, first: int, last: int) -> Callable[[Tensor], Tensor]:
@@ -90,6 +91,9 @@ class RawGATST(nn.Module):
         joint = self.pool_ST(self.GAT_layer_ST(product.transpose(1, 2)))
         return self.out_layer(self.proj_ST(joint).flatten(1))
 
+    def decide(self, encoded: Tensor) -> Tensor:
+        """Both maps -> logit (b,)."""
+        return class_difference(self.head(encoded))
+
     def forward(self, x: Tensor) -> Tensor:
-        spoof, bonafide = self.head(self.encode(x)).unbind(dim=1)
-        return spoof - bonafide
+        return self.decide(self.encode(x))

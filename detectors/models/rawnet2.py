@@ -4,12 +4,14 @@ rescale their channels, and a recurrent network over what remains of time.
 Parameter names are those of the published checkpoints, and so are the quirks of the two editions.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .aasist import band_edges, sinc_filters
+from .network import Network, Stage, class_difference, layers_of
 
 SLOPE = 0.3  # of the leaky rectifiers
 HIDDEN = 1024
@@ -55,7 +57,7 @@ class ResidualBlock(nn.Module):
         return F.max_pool1d(out + (self.conv_downsample(x) if self.widens else x), 3)
 
 
-class RawNet2(nn.Module):
+class RawNet2(Network):
     """Waveform to logit: (b, n) -> (b,), positive = spoof; n is 64,600 as published.
 
     edition: 2021, the baseline of the ASVspoof 2021 challenge (17.6 M parameters), or 2019, the one
@@ -68,7 +70,7 @@ class RawNet2(nn.Module):
         if edition not in EDITIONS:
             raise ValueError(f"RawNet2 has the editions {', '.join(map(str, EDITIONS))}.")
         size = EDITIONS[edition]
-        self.windows_at_once = max(1, 160 // size.filters)  # 0.3 MB a filter and window, thrice
+        self.windows_at_once = max(1, 140 // size.filters)  # 0.3 MB a filter and window, thrice
         edges = band_edges(size.filters + 1 + size.spare)[: size.filters + 1]
         self.sinc: Tensor
         self.register_buffer("sinc", sinc_filters(edges, size.taps), persistent=False)
@@ -83,6 +85,13 @@ class RawNet2(nn.Module):
         self.gru = nn.GRU(size.wide, HIDDEN, num_layers=3, batch_first=True)
         self.fc1_gru = nn.Linear(HIDDEN, HIDDEN)
         self.fc2_gru = nn.Linear(HIDDEN, 2)
+
+    def local_stages(self) -> tuple[list[Stage], Callable[[Tensor], Tensor]]:
+        pool = (3, 3, 0)
+        block = layers_of(self.get_submodule("block0"))
+        layers = ((self.sinc.shape[-1], 1, 0), pool, *block, pool)
+        gates_hear_all = Stage(self.gated, None)
+        return [Stage(self.stem, layers, batch=1), gates_hear_all], self.decide
 
     def stem(self, x: Tensor) -> Tensor:
         """What is local, all up to the first gate: (b, n) -> (b, filters, n // 9 or so)."""
@@ -107,6 +116,9 @@ class RawNet2(nn.Module):
         x, _ = self.gru(x.transpose(1, 2))
         return self.fc2_gru(self.fc1_gru(x[:, -1]))
 
+    def decide(self, encoded: Tensor) -> Tensor:
+        """Encoder map -> logit (b,)."""
+        return class_difference(self.head(encoded))
+
     def forward(self, x: Tensor) -> Tensor:
-        spoof, bonafide = self.head(self.encode(x)).unbind(dim=1)
-        return spoof - bonafide
+        return self.decide(self.encode(x))

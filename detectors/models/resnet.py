@@ -1,8 +1,11 @@
 """ResNet-18 (He et al. 2016, arXiv:1512.03385) on a time-frequency picture."""
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
-from .cnn import AttentivePool
+from .cnn import AttentivePool, FrameNetwork
+from .network import Stage, layers_of
 
 
 class BasicBlock(nn.Module):
@@ -30,7 +33,7 @@ class BasicBlock(nn.Module):
         return self.relu(self.bn2(self.conv2(x)) + shortcut)
 
 
-class ResNet18(nn.Module):
+class ResNet18(FrameNetwork):
     """The eighteen-layer residual network with a one-channel stem and a width of choice.
 
     forward: (b, 1, bands, frames) -> (b,). `width` 64 is the original's 11 M parameters; the four
@@ -53,26 +56,16 @@ class ResNet18(nn.Module):
             stages += [BasicBlock(inputs, outputs, stride), BasicBlock(outputs, outputs, 1)]
             inputs = outputs
         self.features = nn.Sequential(*stages)
+        self.frame_channels = inputs
         self.pool = AttentivePool(inputs)
         self.drop = nn.Dropout(dropout)
         self.out = nn.Linear(2 * inputs, 1)
 
-    @property
-    def gradcam_layer(self) -> nn.Module:
-        """The last map with rows for bands and columns for time."""
-        return self.features[-1]
+    def encode(self, spectrogram: Tensor) -> Tensor:
+        return self.features(self.stem(spectrogram))
 
-    def frames(self, picture: Tensor) -> Tensor:
-        """What is pooled over time: (b, 1, bands, frames) -> (b, 8 width, t)."""
-        return self.features(self.stem(picture)).mean(dim=2)
+    def fold_rows(self, x: Tensor) -> Tensor:
+        return x.mean(dim=2)
 
-    def verdict(self, frames: Tensor) -> Tensor:
-        """What `frames` gave -> (b,)."""
-        return self.out(self.drop(self.pool(frames))).squeeze(-1)
-
-    def head(self, x: Tensor) -> Tensor:
-        """Map of `features` (b, 8 width, f, t) -> (b,)."""
-        return self.verdict(x.mean(dim=2))
-
-    def forward(self, picture: Tensor) -> Tensor:
-        return self.verdict(self.frames(picture))
+    def local_stages(self) -> tuple[list[Stage], Callable[[Tensor], Tensor]]:
+        return [Stage(part, layers_of(part)) for part in (self.stem, *self.features)], self.head

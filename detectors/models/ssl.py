@@ -14,6 +14,7 @@ from . import huggingface
 from .aasist import AASIST, SINC_FILTERS, ResidualBlock
 from .cnn import AttentivePool
 from .extractors import extractor
+from .network import Network
 
 TUNINGS = ("frozen", "lora", "full")
 # Feed-forward layers under all of the backbones' names. Not the attention's projections: WavLM
@@ -71,7 +72,7 @@ class GraphHead(AASIST):
 HEADS: dict[str, type[nn.Module]] = {"linear": LinearHead, "mlp": MLPHead, "aasist": GraphHead}
 
 
-class SSL(nn.Module):
+class SSL(Network):
     """Waveform to logit: (b, n) -> (b,), positive = spoof, for any n of a quarter second or more.
 
     backbone: the encoder's Hugging Face config as a dict, so that nothing has to be fetched when a

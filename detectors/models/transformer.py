@@ -7,9 +7,12 @@ drops.
 """
 
 import math
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
+
+from .network import Network, Stage, layers_of
 
 N_FFT, HOP = 320, 160
 CHANNELS = (64, 64, 128, 256, 256, 256)
@@ -24,7 +27,7 @@ PUBLISHED = {  # our names -> theirs
 }
 
 
-class ConvTransformer(nn.Module):
+class ConvTransformer(Network):
     """Waveform to logit: (b, n) -> (b,), positive = spoof; n is at most 122,880 samples.
 
     depth: how many of the seven transformer layers there are. `encode` is local in time, `head` is
@@ -53,6 +56,10 @@ class ConvTransformer(nn.Module):
         self.register_buffer("window", torch.hann_window(N_FFT), persistent=False)
         self.register_buffer("places", _places(), persistent=False)
 
+    def local_stages(self) -> tuple[list[Stage], Callable[[Tensor], Tensor]]:
+        spectrum = (N_FFT, HOP, (N_FFT - HOP) // 2)  # mirrored at the ends: nothing new is read
+        return [Stage(self.encode, (spectrum, *layers_of(self.encoder)))], self.head
+
     def encode(self, x: Tensor) -> Tensor:
         """(b, n) -> (b, 1024, n // 320 or so), one column for 20 ms."""
         return self.encoder(self.spectrum(x)).flatten(1, 2)
@@ -80,7 +87,7 @@ class ConvTransformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.encode(x))
 
-    def load_published(self, weights: dict[str, Tensor]) -> None:
+    def load_published(self, weights: Mapping[str, Tensor]) -> None:
         """Take over Distill-MOS's weights; the pooling and the logit stay fresh."""
         weights = weights.get("model", weights)  # type: ignore[assignment]
         own = self.state_dict()

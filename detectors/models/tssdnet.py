@@ -10,6 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from .network import Network, Stage, class_difference, layers_of
+
 WIDTHS = (16, 32, 64, 128, 128)
 
 
@@ -52,13 +54,15 @@ class DilatedModule(nn.Module):
         return torch.cat([layer(f"bn{d}")(layer(f"cv{d}")(x)) for d in (1, 2, 4, 8)], 1).relu_()
 
 
-class TSSDNet(nn.Module):
+class TSSDNet(Network):
     """Waveform to logit: (b, n) -> (b,), positive = spoof; any n from 256 samples on.
 
     The original pools the last map over exactly 375 columns, which is all of it for its 96,000
     samples (6 s); here the whole map is pooled at any length. `encoder` and `head` are the two
     halves; `head` returns the class logits in the order spoof, bona fide.
     """
+
+    frame_channels = WIDTHS[-1]
 
     def __init__(self, prefix: str, module: Callable[[int, int], nn.Module]) -> None:
         super().__init__()
@@ -91,13 +95,17 @@ class TSSDNet(nn.Module):
         """(b, 128) -> (b, 2)."""
         return self.out(self.fc2(self.fc1(embedding).relu()).relu())
 
-    def decide(self, encoded: Tensor) -> Tensor:
-        """Encoder map -> logit (b,)."""
-        spoof, bonafide = self.head(encoded).unbind(dim=1)
-        return spoof - bonafide
+    def frames(self, features: Tensor) -> Tensor:
+        return self.encoder(features)
+
+    def verdict(self, frames: Tensor) -> Tensor:
+        return class_difference(self.head(frames))
+
+    def local_stages(self) -> tuple[list[Stage], Callable[[Tensor], Tensor]]:
+        return [Stage(self.encoder, layers_of(self.encoder))], self.verdict
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.decide(self.encoder(x))
+        return self.verdict(self.frames(x))
 
 
 class ResTSSDNet(TSSDNet):

@@ -1,10 +1,12 @@
 """Res-TSSDNet on a picture (Hua et al. 2021, arXiv:2106.06341): the residual modules of the
 one-dimensional network with two-dimensional layers, after a constant-Q transform."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from torch import Tensor, nn
 
+from .network import Stage
 from .tssdnet import WIDTHS, ResidualModule, TSSDNet
 
 
@@ -16,16 +18,18 @@ class ResTSSDNet2D(TSSDNet):
     """
 
     windows_at_once = 4  # 80 MB a window, and more at once is no faster
+    frame_channels = 0  # its map has rows besides
 
     def __init__(self) -> None:
         super().__init__("RSM", partial(ResidualModule, conv=nn.Conv2d, norm=nn.BatchNorm2d))
         self.conv1 = nn.Conv2d(1, WIDTHS[0], 7, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(WIDTHS[0])
 
-    @property
-    def gradcam_layer(self) -> nn.Module:
-        """The last map with rows for bands and columns for time."""
-        return self.get_submodule(self.names[-1])
+    def gradcam_layers(self) -> Sequence[nn.Module]:
+        return [self.get_submodule(self.names[-1])]
+
+    def local_stages(self) -> tuple[list[Stage], Callable[[Tensor], Tensor]]:
+        return [], self
 
     @property
     def encoder(self) -> nn.Sequential:

@@ -7,13 +7,10 @@ anew in every coalition, and break it at each seam.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from detectors.detector import Detector
-from detectors.frontends.prosody import HOP, Prosody
 
 from .masking import Windows
 from .segment import Segment
@@ -21,7 +18,7 @@ from .segment import Segment
 
 def passes_over(detector: Detector) -> bool:
     """Is what a coalition leaves out passed over, with nothing in its place?"""
-    return isinstance(detector.frontend, Prosody)
+    return detector.net.feature_groups is not None
 
 
 class Pooled:
@@ -34,13 +31,14 @@ class Pooled:
     passes, each, batch = 2, 0, 32
 
     def __init__(self, detector: Detector, segment: Segment, players: Windows) -> None:
-        net: Any = detector.net
+        net, hop = detector.net.feature_groups, detector.frontend.hop
+        assert net is not None
         with torch.inference_mode():
             features = detector.frontend(segment.fill(segment.samples[None]))
             self.net, self.maps = net, net.maps(features)
             self.absent = net.embed(net.mean[:, None].expand_as(features))
         frames = torch.arange(features.shape[-1])
-        middles = (frames * HOP + HOP // 2) % len(segment.samples)
+        middles = (frames * hop + hop // 2) % len(segment.samples)
         windows = players.left[middles][None]
         self.windows = [net.columns(windows, x)[0] for x in self.maps]  # of each map's columns
 

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from detectors.audio.reader import RATE, Waveform
 from detectors.detector import Detector, cut
-from detectors.frontends.spectrograms import held
 from detectors.models.fusion import Fusion
 
 from ..explanation import ExplainError
@@ -40,10 +39,10 @@ class Segment:
         """The detector as it hears parts of this segment: at the whole's level and band means."""
         filled = self.fill(self.samples[None])[0]
         pinned = copy.copy(detector)
-        pinned.frontend = held(detector.frontend, filled)
+        pinned.frontend = detector.frontend.held(filled)
         if isinstance(detector.net, Fusion):
             pinned.net = copy.copy(detector.net)
-            pinned.net.frontends = [held(f, filled) for f in detector.net.frontends]
+            pinned.net.frontends = [f.held(filled) for f in detector.net.frontends]
         return pinned
 
     def seconds(self, samples: np.ndarray) -> np.ndarray:

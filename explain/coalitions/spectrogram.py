@@ -14,6 +14,7 @@ from torch import Tensor
 
 from detectors.audio.reader import RATE, Waveform
 from detectors.detector import Detector
+from detectors.models.network import Network
 
 from ..explanation import ExplainError
 from .game import Game
@@ -29,8 +30,7 @@ MANY_WEIGHTS = 1_000_000
 
 def refusal(detector: Detector) -> str | None:
     """Why the logit has no gradient by the spectrum, or None if it has one."""
-    parts = (detector.frontend, detector.net)  # a fusion's members have front-ends of their own
-    if all(getattr(part, "differentiable", True) for part in parts):
+    if detector.frontend.differentiable and detector.net.differentiable:
         return None
     return "no gradient passes through its front-end"
 
@@ -119,7 +119,7 @@ def patches(sound: Spectrum, windows: int, bands: int) -> Patches:
     return Patches(
         windows * bands,
         value,
-        min(getattr(sound.detector.net, "windows_at_once", 8), 8),
+        min(sound.detector.batch, 8),
         each=1,
         bands=bands,
         times=sound.times[[int((column < w).sum()) for w in range(windows + 1)]],
@@ -130,7 +130,7 @@ def patches(sound: Spectrum, windows: int, bands: int) -> Patches:
 
 def bands_budget(detector: Detector) -> int:
     """Coalitions that two slow cores play in two seconds; in ten if a network has large maps."""
-    if hasattr(detector.net, "windows_at_once"):
+    if detector.batch < Network.windows_at_once:
         return LARGE_NET
     return MEDIUM_NET if _many_weights(detector) else SMALL_NET
 

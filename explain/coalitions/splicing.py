@@ -12,22 +12,15 @@ once for each coalition.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from detectors.detector import Detector
-from detectors.frontends.spectrograms import LogMel, LogSpec
-from detectors.models.aasist import AASIST, SINC_TAPS
-from detectors.models.cnn import CNN
+from detectors.frontends.frontend import Layer
 from detectors.models.fusion import Fusion
-from detectors.models.rawgat_st import RawGATST
-from detectors.models.rawnet2 import RawNet2
-from detectors.models.resnet import ResNet18
-from detectors.models.transformer import HOP, N_FFT, ConvTransformer
-from detectors.models.tssdnet import IncTSSDNet, ResTSSDNet
+from detectors.models.network import Stage
 from detectors.scoring import members
 
 from .masking import Windows
@@ -36,20 +29,6 @@ from .segment import Segment
 
 BATCH = 4  # passes at once
 HEAD_BATCH = 32
-LOCAL = (nn.Conv1d, nn.Conv2d, nn.MaxPool1d, nn.MaxPool2d)
-Layer = tuple[int, int, int]  # kernel, stride and padding along time
-
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """A local piece of a network: `run` maps (b, ..., columns), `layers` say what a column reads.
-
-    batch: rows at once; one is fastest and smallest where a map overflows the cache by itself.
-    """
-
-    run: Callable[[Tensor], Tensor]
-    layers: tuple[Layer, ...]
-    batch: int = BATCH
 
 
 class Splicer:
@@ -88,7 +67,7 @@ class Splicer:
         self._input: Callable[[Tensor], Tensor] = lambda on: unrolled.mask(x, behind, on)
         reach: tuple[Layer, ...] = ()
         with torch.inference_mode():
-            while stages:
+            while stages and stages[0].layers is not None:
                 reach += stages[0].layers
                 first, period = _neighbours(left, right, _columns(window, reach), reach)
                 if 2**period >= plays:
@@ -168,82 +147,14 @@ class _Assembly:
 def split(detector: Detector) -> tuple[list[Stage], Callable[[Tensor], Tensor]]:
     """Local stages of a detector in their order, and the head that reads the last one's map.
 
-    A network that is not known here, or a front-end that looks at the whole clip, is all head.
+    A network without any, or behind a front-end that looks at the whole clip, is all head.
     """
-    net, frontend = detector.net, detector.frontend
-    if isinstance(net, AASIST):
-        pieces = [net.encoder[0:2], net.encoder[2:4], net.encoder[4:6]]
-        return _sinc_stages(net.stem, pieces, net.encoder), _difference(net.head)
-    if isinstance(net, RawGATST):
-        both = [net.blocks(0, 2), net.blocks(2, 4), net.blocks(4, 6)]
-        return _sinc_stages(net.stem, both, net.encoder_T), _difference(net.head)
-    if isinstance(net, RawNet2):
-        reach = (
-            (net.sinc.shape[-1], 1, 0),
-            (3, 3, 0),
-            *_layers(net.get_submodule("block0")),
-            (3, 3, 0),
-        )
-        everything = (_columns(detector.config.window, reach), 1, 0)
-        rest = Stage(net.gated, (everything,))  # its gates hear the whole window
-        return [Stage(net.stem, reach, batch=1), rest], _difference(net.head)
-    if isinstance(net, ResTSSDNet | IncTSSDNet):
-        return [Stage(net.encoder, _layers(net.encoder))], _difference(net.head)
-    if isinstance(net, ConvTransformer):
-        spectrum = (N_FFT, HOP, (N_FFT - HOP) // 2)  # mirrored at the ends: nothing new is read
-        return [Stage(net.encode, (spectrum, *_layers(net.encoder)))], net.head
-    picture = _picture(frontend)
-    if picture is None or not isinstance(net, CNN | ResNet18):
+    layers = detector.frontend.local_layers()
+    stages, head = detector.net.local_stages()
+    if layers is None or not stages:
         return [], lambda x: detector.logits(x, levelled=True)
-    parts = [*net.features] if isinstance(net, CNN) else [net.stem, *net.features]
-    return [picture, *(Stage(part, _layers(part)) for part in parts)], net.head
-
-
-def _sinc_stages(
-    stem: Callable[[Tensor], Tensor],
-    pieces: Sequence[Callable[[Tensor], Tensor]],
-    chain: nn.Sequential,
-) -> list[Stage]:
-    """Stages of a sinc network: its stem, and pieces of two residual blocks each of `chain`."""
-    layers = [_layers(chain[n : n + 2]) for n in range(0, len(chain), 2)]
-    picture = ((SINC_TAPS, 1, 0), (3, 3, 0))
-    first = Stage(lambda x: pieces[0](stem(x)), picture + layers[0], batch=1)
-    return [first, *map(Stage, pieces[1:], layers[1:])]
-
-
-def _difference(head: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The logit of a head that makes two class logits, spoof and bona fide."""
-    return lambda x: torch.sub(*head(x).unbind(dim=1))
-
-
-def _picture(frontend: nn.Module) -> Stage | None:
-    """The front-end as a stage, if it is a picture of ours whose band means are held, or none."""
-    if not isinstance(frontend, LogMel | LogSpec) or frontend.centre is True:
-        return None
-    transform = frontend.mel.spectrogram if isinstance(frontend, LogMel) else frontend.spec
-    n_fft = transform.n_fft
-    return Stage(frontend, ((n_fft, frontend.hop, n_fft // 2),))
-
-
-def _layers(module: nn.Module) -> tuple[Layer, ...]:
-    """The convolutions and poolings of a chain, in the order of their registration.
-
-    Shortcuts ("downsample") run beside the chain and read no further than it does; convolutions
-    side by side are taken for a chain, which reads further than they do.
-    """
-    chain = [
-        m for name, m in module.named_modules() if isinstance(m, LOCAL) and "downsample" not in name
-    ]
-    return tuple(
-        ((_last(m.kernel_size) - 1) * _last(m.dilation) + 1, _last(m.stride), _last(m.padding))
-        for m in chain
-    )
-
-
-def _last(size: int | tuple[int, ...] | str) -> int:
-    if isinstance(size, str):
-        raise ValueError(f"A padding of '{size}' has no fixed width.")
-    return size if isinstance(size, int) else size[-1]
+    first = [Stage(detector.frontend, layers)] if layers else []
+    return [*first, *stages], head
 
 
 def _columns(n: int, layers: tuple[Layer, ...]) -> int:

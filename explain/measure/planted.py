@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from detectors.audio.reader import RATE, Waveform, bare
 from detectors.config import Config
 from detectors.detector import Detector
+from detectors.models.network import Network
 
 from ..explanation import Explanation
 from .localisation import pointing, relevance
@@ -41,7 +42,7 @@ class Plant:
     weight: float = 1.0
 
 
-class Additive(nn.Module):
+class Additive(Network):
     """Logit = sum of weight * log(1 + power in the plant's band and seconds) over the plants.
 
     Plants in different windows add up, so the Shapley value of a window is what the logit gains

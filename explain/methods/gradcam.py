@@ -28,7 +28,7 @@ COMMON = np.linspace(0, RATE / 2, 65)  # edges in Hz on which a fusion's maps ar
 def refusal(detector: Detector) -> str | None:
     """Why there is no map to look at, or None if there is one of bands by time."""
     parts = members(detector) if isinstance(detector.net, Fusion) else [detector]
-    if all(hasattr(part.net, "gradcam_layer") and hz_edges(part) is not None for part in parts):
+    if all(part.net.gradcam_layers() and hz_edges(part) is not None for part in parts):
         return None
     return "its network has no convolutional map of bands by time"
 
@@ -82,7 +82,7 @@ def _map(detector: Detector, segment: Segment) -> tuple[np.ndarray, float]:
         return logits[-1]
 
     picture = picture.clone().requires_grad_()  # weights are frozen: gradients start here
-    coarse = LayerGradCam(net, detector.net.gradcam_layer).attribute(picture)
+    coarse = LayerGradCam(net, detector.net.gradcam_layers()[-1]).attribute(picture)
     return resize(coarse.detach(), detector, segment), float(logits[-1].detach())
 
 
@@ -94,8 +94,7 @@ def _spread(edges: np.ndarray) -> np.ndarray:
 
 def hz_edges(detector: Detector) -> list[float] | None:
     """Where the bands meet: said by the front-end, or by a network with filters of its own."""
-    edges = getattr(detector.frontend, "hz_edges", None)
-    return getattr(detector.net, "hz_edges", None) if edges is None else edges
+    return detector.frontend.hz_edges or detector.net.hz_edges
 
 
 def resize(coarse: Tensor, detector: Detector, segment: Segment) -> np.ndarray:

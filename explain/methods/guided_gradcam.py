@@ -54,10 +54,10 @@ def attribute(
 ) -> Explanation:
     """Map (bands, 10-ms steps) of the analysed segment: guided gradients, weighed by Grad-CAM.
 
-    layers: Grad-CAM is taken of the last so many pieces of the network's encoder (`features`, or
-    the one map that it names), each normalised to a peak of one before they are summed, or else
-    the layer with the largest numbers would be the only one seen. Values are logits for each unit
-    of the picture; no completeness is promised (residual and empty are NaN). Raises ExplainError.
+    layers: Grad-CAM is taken of the last so many maps of the network (`gradcam_layers`), each
+    normalised to a peak of one before they are summed, or else the layer with the largest numbers
+    would be the only one seen. Values are logits for each unit of the
+    spectrogram; no completeness is promised (residual and empty are NaN). Raises ExplainError.
     """
     reason = refusal(detector)
     if reason:
@@ -68,8 +68,7 @@ def attribute(
     with torch.no_grad():
         picture = detector.frontend(segment.fill(segment.samples[None]))
         full = float(detector.net(picture))
-    pieces = getattr(detector.net, "features", [detector.net.gradcam_layer])
-    chosen = list(pieces)[-layers:]
+    chosen = detector.net.gradcam_layers()[-layers:]
     picture = picture.clone().requires_grad_()
     with _out_of_place(detector.net):
         where = torch.zeros_like(picture)

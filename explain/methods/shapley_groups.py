@@ -7,8 +7,6 @@ present and absent groups are made once, and the head plays all 2^n coalitions.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -25,7 +23,7 @@ HEAD_BATCH = 512
 
 def refusal(detector: Detector) -> str | None:
     """Why there are no groups to compare, or None if the network embeds each by itself."""
-    if hasattr(detector.frontend, "groups") and hasattr(detector.net, "embed"):
+    if detector.net.feature_groups:
         return None
     return "it has no feature groups to compare"
 
@@ -43,8 +41,8 @@ def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = Non
     if reason:
         raise ExplainError(f"Groups do not explain {detector.config.name}: {reason}.")
     segment = most_suspicious_segment(detector, wave, start_s)
-    net: Any = detector.net
-    names = tuple(getattr(detector.frontend, "groups", ()))
+    net, names = detector.net.feature_groups, tuple(detector.frontend.groups)
+    assert net is not None
     with torch.inference_mode():
         features = detector.frontend(segment.fill(segment.samples[None]))
         present = net.embed(features)  # (1, groups, embedding)

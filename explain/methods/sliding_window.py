@@ -28,7 +28,7 @@ FINE = 4  # cells from one window's middle to the next
 def refusal(detector: Detector) -> str | None:
     """Why the network cannot score a second by itself, or None if it can."""
     nets = detector.net.nets if isinstance(detector.net, Fusion) else [detector.net]
-    if any(getattr(net, "whole_windows", False) for net in nets):
+    if any(net.whole_windows for net in nets):
         return "its network reads whole windows only"
     return None
 

@@ -44,6 +44,6 @@ def test_every_whole_chunk_counts_and_no_piece_of_one():
 def test_the_map_for_grad_cam_is_one_picture():
     net = CNNLite(bands=20, channels=3).eval()
     seen = []
-    net.gradcam_layer.register_forward_hook(lambda _, __, y: seen.append(y))
+    net.gradcam_layers()[0].register_forward_hook(lambda _, __, y: seen.append(y))
     net(torch.randn(2, 1, 20, 200))
     assert seen[0].shape == (2, 3, 9, 78)

@@ -217,8 +217,11 @@ MEMBER = {
     [
         ({"frontend": "nope"}, "no front-end 'nope'"),
         ({"frontend_options": {"mels": "many"}}, "'log-mel' does not take these options"),
-        ({"frontend_options": {"mels": 2**31}}, "does not make a picture of 2147483648 rows"),
-        ({"frontend": "log-spec", "frontend_options": {"bins": 2**31}}, "does not make a picture"),
+        ({"frontend_options": {"mels": 2**31}}, "does not make a spectrogram of 2147483648 rows"),
+        (
+            {"frontend": "log-spec", "frontend_options": {"bins": 2**31}},
+            "does not make a spectrogram",
+        ),
         ({"frontend_options": {"n_fft": 2**31}}, "a spectrum of 2147483648 samples"),
         ({"frontend": "log-cqt", "frontend_options": {"per_octave": 2**31}}, "1 to 200 bands"),
         ({"frontend": "log-cqt", "frontend_options": {"octaves": 10**30}}, "do not lie between"),

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from toys import hiss
 
 from corpora.manifest import Clip
 from detectors import Config, Detector
+from detectors.models.network import Network
 from evaluation.calibrate import calibrate
 
 
-class Level(nn.Module):
+class Level(Network):
     """Logit = 20 times the RMS: what a test writes into a window is what it reads."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

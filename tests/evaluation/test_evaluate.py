@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 from toys import toy
 
 from corpora.manifest import Clip, ManifestError
 from detectors import Config, Detector
 from detectors.config import Calibration
 from detectors.errors import HearsayError
+from detectors.models.network import Network
 from evaluation import metrics
 from evaluation.evaluate import SHORTCUTS, evaluate, measure, shortcuts
 from evaluation.tables import markdown
@@ -25,7 +25,7 @@ RATE = 16_000
 COLUMNS = ("id", "path", "label", "split", "system", "family", "speaker", "source")
 
 
-class First(torch.nn.Module):
+class First(Network):
     """Logit = the window's first sample, times 100."""
 
     def forward(self, x):

@@ -10,19 +10,20 @@ import soundfile
 import torch
 from scipy.signal import welch
 from tiny_corpus import tiny_corpus
-from torch import Tensor, nn
+from torch import Tensor
 from toys import RATE, Tone, hiss, toy, waveform
 from voice import voice
 
 from corpora.manifest import read_manifest
 from detectors import Config, Detector
+from detectors.models.network import Network
 from explain import ExplainError
 from explain.__main__ import main
 from explain.audit import VARIANTS, audit
 from explain.measure.audit_corpus import audit_corpus
 
 
-class Opening(nn.Module):
+class Opening(Network):
     """Logit = how much quieter the first fifth of a second is than the rest, in dB less 20."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -30,7 +31,7 @@ class Opening(nn.Module):
         return 10 * torch.log10((rest + 1e-9) / (first + 1e-9)) - 20
 
 
-class Volume(nn.Module):
+class Volume(Network):
     """Logit = level in dB over -32 dB, a little below that of a voice."""
 
     def forward(self, x: Tensor) -> Tensor:

@@ -12,13 +12,14 @@ from toys import Linear, toy
 from voice import RATE, voice
 
 from detectors import load
+from detectors.models.network import Network
 from detectors.registry import Version
 from explain.catalog import FREQUENCY, TIME, unasked
 from page.analysis import analyse, explained_by, judge, ranked
 from page.answer import answer
 
 
-class Energy(torch.nn.Module):
+class Energy(Network):
     """Logit = `level` times the clip's mean square at its own scale."""
 
     def __init__(self, level):

@@ -97,7 +97,7 @@ def test_no_column_reads_beyond_its_field(architecture, options):
     stages, _ = split(detector)
     left = right = np.arange(64_600)  # every sample its own window
     if architecture == "rawnet2":
-        assert stages.pop().layers[0][0] == 7064, "gates hear every column of the stem's map"
+        assert stages.pop().layers is None, "gates hear every column of the stem's map"
     for spot in (0, 7_777, 40_000, 64_599):
         x = torch.from_numpy(hiss(64_600))[None]
         x[0, spot] = torch.nan

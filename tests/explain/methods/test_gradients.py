@@ -11,6 +11,7 @@ from torch import nn
 from toys import WINDOW, Linear, Pooled, Tone, centre_of_evidence, hiss, toy, waveform, with_tone
 
 from detectors import Config, Detector
+from detectors.models.network import Network
 from explain import ExplainError, explain, methods, refusal
 from explain.coalitions.masking import baseline
 
@@ -95,7 +96,7 @@ def test_deeplift_adds_up_through_a_relu_on_the_picture():
     assert explanation.residual < 1e-4
 
 
-class Reusing(nn.Module):
+class Reusing(Network):
     def __init__(self) -> None:
         super().__init__()
         self.linear, self.relu = nn.Linear(WINDOW, 4), nn.ReLU()

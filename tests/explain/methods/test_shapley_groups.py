@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from toys import Linear, hiss, toy, waveform
 from voice import voice
 
 from detectors import Config, Detector
+from detectors.frontends.frontend import Frontend
+from detectors.models.network import Network
 from explain import ExplainError, Explanation, explain, methods
 from explain.__main__ import main, summary
 from explain.draw import names_figure, png
 
 
-class Moments(nn.Module):
+class Moments(Frontend):
     """Three groups of one channel: a mean and a power of the samples, and one that nobody reads."""
 
     def __init__(self) -> None:
@@ -28,12 +30,16 @@ class Moments(nn.Module):
         return torch.stack(rows, dim=1)[:, :, None].expand(-1, -1, 5)
 
 
-class Sum(nn.Module):
+class Sum(Network):
     """Logit = 2 a + 3 b + 4 a b of the first two groups."""
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor([0.5, -1.0, 7.0]))
+
+    @property
+    def feature_groups(self):
+        return self
 
     def embed(self, features: Tensor) -> Tensor:
         return features.mean(dim=-1)[:, :, None]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from toys import Linear, Tone, hiss, toy, waveform, with_tone
 
 from detectors.config import Calibration
 from detectors.models.fusion import Fusion
+from detectors.models.network import Network
 from explain import ExplainError, explain, methods
 
 
-class Power(nn.Module):
+class Power(Network):
     """Logit = mean power, whatever the length."""
 
     def forward(self, x: Tensor) -> Tensor:
