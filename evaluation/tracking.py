@@ -217,5 +217,5 @@ def _checkpoint_run(path: Path) -> str | None:
     if not path.is_file():
         return None
     state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
-    run_id: str | None = state["extra"].get("run_id")
+    run_id: str | None = state.get("run_id")
     return run_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -23,16 +24,18 @@ def main(arguments: list[str] | None = None) -> int:
 def add_commands(commands: Commands) -> None:
     """Add the parser of each command; its default `command` runs it."""
 
-    train = commands.add_parser("train", help="train a detector from a config")
+    train = commands.add_parser("train", help="train a detector from a recipe")
     train.set_defaults(command=_train)
-    train.add_argument("config", type=Path)
-    train.add_argument("--manifest", help="instead of the config's")
+    train.add_argument("recipe", type=Path)
+    _add_manifest(train)
     train.add_argument("--out", type=Path, help="run folder (default: runs/NAME)")
     train.add_argument("--fold", metavar="K/N", type=_fold, help="hold out fold K (from 0) of N")
+    train.add_argument("--data", default="", help="a sentence on the corpus, for the card")
+    train.add_argument("--licence", default="", help="of the weights, for the card")
 
     evaluate = commands.add_parser("evaluate", help="error rates on a labelled manifest")
     evaluate.set_defaults(command=_evaluate)
-    evaluate.add_argument("--manifest", type=Path, required=True)
+    _add_manifest(evaluate)
     evaluate.add_argument("--split", help="default: every clip of the manifest")
     evaluate.add_argument("--models", nargs="*", default=[], help="default: the bundled ones")
     evaluate.add_argument("--json", type=output, metavar="OUT")
@@ -56,7 +59,7 @@ def add_commands(commands: Commands) -> None:
 
     fakes = commands.add_parser("fakes", help="copy synthesis of a manifest's bona fide clips")
     fakes.set_defaults(command=_fakes)
-    fakes.add_argument("--manifest", type=Path, required=True)
+    _add_manifest(fakes)
     fakes.add_argument("--split", default="train")
     fakes.add_argument("--fakers", nargs="+", default=["griffin-lim"])
     fakes.add_argument("--out", type=Path, required=True)
@@ -68,19 +71,33 @@ def add_commands(commands: Commands) -> None:
     card.add_argument("--model", help="its name there (default: the one with the folder's weights)")
 
 
-def _train(options: argparse.Namespace) -> None:
-    from dataclasses import replace
+def _add_manifest(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--manifest", type=Path, help="the corpus, a CSV (default: HEARSAY_MANIFEST)"
+    )
 
-    from .recipe import read_config
+
+def _manifest(options: argparse.Namespace) -> Path:
+    """The manifest that a command works on: its own, or the environment's."""
+    path = options.manifest or os.environ.get("HEARSAY_MANIFEST")
+    if not path:
+        raise HearsayError(
+            "No corpus is named: add --manifest corpus.csv, or set the environment variable "
+            "HEARSAY_MANIFEST."
+        )
+    return Path(path)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from .recipe import read_recipe
     from .run import train
 
-    config = read_config(options.config)
-    if options.manifest:
-        config = replace(config, manifest=options.manifest, data="")  # that was said of another
-    name = config.name
-    if options.fold:
-        name += f"-fold{options.fold[0]}of{options.fold[1]}"
-    outcome = train(config, options.out or Path("runs") / name, options.fold)
+    recipe = read_recipe(options.recipe)
+    name, fold = recipe.name, options.fold
+    if fold:
+        name += f"-fold{fold[0]}of{fold[1]}"
+    out = options.out or Path("runs") / name
+    outcome = train(recipe, _manifest(options), out, fold, options.data, options.licence)
     split, figures = list(outcome.detector.config.figures.items())[-1]
     print(f"{outcome.folder}: EER on {split} {figures['eer']:.1%}, run {outcome.run_id}")
 
@@ -92,7 +109,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     models = options.models or bundled()
     result = evaluate(
-        options.manifest, options.split, models, options.seed, options.scores, baseline()
+        _manifest(options), options.split, models, options.seed, options.scores, baseline()
     )
     if options.json:
         with whole(options.json) as scratch:
@@ -127,7 +144,7 @@ def _list(options: argparse.Namespace) -> None:
 def _fakes(options: argparse.Namespace) -> None:
     from corpora.copy_synthesis import make_copies
 
-    print(make_copies(options.manifest, options.split, options.fakers, options.out))
+    print(make_copies(_manifest(options), options.split, options.fakers, options.out))
 
 
 def _card(options: argparse.Namespace) -> None:

@@ -15,8 +15,9 @@ from detectors.config import Config
 from detectors.detector import Detector
 from detectors.errors import HearsayError
 from detectors.models.fusion import Fusion
+from evaluation.evaluate import folder_of
 
-from .recipe import TrainConfig
+from .recipe import FusionRecipe, Recipe
 
 LIMITS = """\
 - Made for speech: what it says of music, singing or speech over music means nothing.
@@ -29,21 +30,37 @@ LIMITS = """\
 """
 
 
-def card(config: Config, recipe: TrainConfig, learn: Sequence[Clip], held: Sequence[Clip]) -> str:
+def card(
+    config: Config,
+    recipe: Recipe,
+    learn: Sequence[Clip],
+    held: Sequence[Clip],
+    data: str,
+    licence: str = "",
+) -> str:
     """Markdown: what the detector is, what it learned from, how it did, and where it ends.
 
-    learn, held: the clips to learn from (none of a fusion) and those to select and calibrate on.
+    Args:
+        config: The calibrated detector's.
+        recipe: What made it.
+        learn: Clips that it learned from (none of a fusion).
+        held: Clips that it was selected and calibrated on.
+        data: A sentence on the corpus.
+        licence: Of the weights, if that is known.
     """
+    if isinstance(recipe, FusionRecipe):
+        credits = [recipe.credit, *(credit(folder_of(name)) for name in recipe.members)]
+        recipe = dataclasses.replace(recipe, credit="; ".join(dict.fromkeys(filter(None, credits))))
     lines = [
         f"# {config.name}",
         "",
         f"Voice-spoofing detector: {config.architecture} on {config.frontend}, windows of "
         f"{config.window / 16_000:.2f} s, clip score by the {config.pooling} of its windows.",
-        *_weights(recipe),
+        *_weights(recipe, licence),
         "",
         "## Data",
         "",
-        recipe.data or f"The manifest {Path(recipe.manifest).name}.",
+        data,
         "No speaker, system or source that the manifest names stands in two splits.",
         "",
         f"{_counts(recipe, learn, held)}; corpus SHA-256 {corpus_hash([*learn, *held])[:16]}.",
@@ -70,19 +87,20 @@ def card(config: Config, recipe: TrainConfig, learn: Sequence[Clip], held: Seque
 def credit(folder: Path) -> str:
     """Whose weights the detector in a folder started from, by its card; "" if that says nothing."""
     text = (folder / "card.md").read_text() if (folder / "card.md").is_file() else ""
-    said = re.search(r'^ "credit": (".*")', text, re.MULTILINE)  # a line of its recipe
-    return str(json.loads(said[1])) if said else ""
+    line = re.search(r'^ "credit": (".*")', text, re.MULTILINE)  # of its recipe
+    return str(json.loads(line[1])) if line else ""
 
 
-def _weights(recipe: TrainConfig) -> list[str]:
-    """A line on licence and origin, as far as the recipe knows them."""
-    whose = "its members" if recipe.members else "training"
-    said = [recipe.licence, recipe.credit and f"{whose} started from {recipe.credit}"]
-    return [f"Weights: {'; '.join(filter(None, said))}."] if any(said) else []
+def _weights(recipe: Recipe, licence: str) -> list[str]:
+    """A line on licence and origin, as far as they are known."""
+    whose = "its members" if isinstance(recipe, FusionRecipe) else "training"
+    origin = recipe.credit and f"{whose} started from {recipe.credit}"
+    parts = [part for part in (licence, origin) if part]
+    return [f"Weights: {'; '.join(parts)}."] if parts else []
 
 
-def _counts(recipe: TrainConfig, learn: Sequence[Clip], held: Sequence[Clip]) -> str:
-    if recipe.members:
+def _counts(recipe: Recipe, learn: Sequence[Clip], held: Sequence[Clip]) -> str:
+    if isinstance(recipe, FusionRecipe):
         return f"Fitted on the {len(held)} clips of dev"
     copies = sum(bool(clip.original) for clip in learn)
     by = f" by {', '.join(recipe.copies)}" if recipe.copies else ""

@@ -26,14 +26,14 @@ from detectors.frontends.spectrograms import level
 
 from .augment import augment, draw
 from .batches import Crop, draw_segment
-from .recipe import TrainConfig
+from .recipe import NetworkRecipe
 
 CACHE = Path("runs/features")
 Job = tuple[np.ndarray, list[int], Path]  # int16 audio, what seeds its augmentation, its file
 
 
-def featurise(
-    config: TrainConfig,
+def cache_features(
+    recipe: NetworkRecipe,
     audio: Sequence[np.ndarray],
     variants: int = 1,
     like: Mapping[int, int] | None = None,
@@ -47,11 +47,11 @@ def featurise(
     audio, augmentation and what seeds it, its folder by the front-end, its options and version, so
     that nothing is computed twice and nothing stale is read.
     """
-    frontend = build_frontend(config.frontend, config.frontend_options)
-    definition = [config.frontend, config.frontend_options, frontend.version]
-    folder = CACHE / f"{config.frontend}-{_digest(json.dumps(definition, sort_keys=True).encode())}"
+    frontend = build_frontend(recipe.frontend, recipe.frontend_options)
+    definition = [recipe.frontend, recipe.frontend_options, frontend.version]
+    folder = CACHE / f"{recipe.frontend}-{_digest(json.dumps(definition, sort_keys=True).encode())}"
     folder.mkdir(parents=True, exist_ok=True)
-    chances = json.dumps(asdict(config.augment), sort_keys=True).encode()
+    chances = json.dumps(asdict(recipe.augment), sort_keys=True).encode()
     jobs: list[Job] = []
     for i, clip in enumerate(audio):
         jobs.append((clip, [], folder / f"{_digest(clip.tobytes())}.npy"))
@@ -59,7 +59,7 @@ def featurise(
         name = _digest(clip.tobytes() + chances + seed.encode())
         for variant in range(1, variants):
             jobs.append((clip, [int(seed, 16), variant], folder / f"{name}-{variant}.npy"))
-    _make([job for job in jobs if not job[2].exists()], config)
+    _make([job for job in jobs if not job[2].exists()], recipe)
     paths = [path for _, _, path in jobs]
     return [paths[i : i + variants] for i in range(0, len(paths), variants)]
 
@@ -91,13 +91,13 @@ class FeatureCrops:
         return x.astype(np.float32), mask
 
 
-def _make(jobs: Sequence[Job], config: TrainConfig) -> None:
+def _make(jobs: Sequence[Job], recipe: NetworkRecipe) -> None:
     """Compute what is missing, in as many processes as there are cores."""
     if not jobs:
         return
     spawn = multiprocessing.get_context("spawn")  # forking after PyTorch has threads may hang
     with ProcessPoolExecutor(os.cpu_count(), spawn, _one_thread) as pool:
-        done = pool.map(_Maker(config), jobs, chunksize=8)
+        done = pool.map(_Maker(recipe), jobs, chunksize=8)
         for _ in tqdm(done, total=len(jobs), desc="features", unit="clip", mininterval=5):
             pass
 
@@ -109,9 +109,9 @@ def _one_thread() -> None:
 class _Maker:
     """Writes one file of features; a callable that can be sent to another process."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.chances = config.augment
-        self.frontend = build_frontend(config.frontend, config.frontend_options)
+    def __init__(self, recipe: NetworkRecipe) -> None:
+        self.chances = recipe.augment
+        self.frontend = build_frontend(recipe.frontend, recipe.frontend_options)
 
     def __call__(self, job: Job) -> None:
         clip, seed, path = job

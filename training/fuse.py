@@ -1,7 +1,6 @@
 """Fit a fusion: logistic regression on dev over the logits of detectors that are trained already.
 
 Dev chooses the weights and also says how good they are, so its figures and the calibration come
-from detectors.errors import HearsayError
 from scores that were cross-fitted over sources: no clip is scored by weights that saw its source.
 Where dev has too few sources for that, they are cross-fitted over speakers.
 """
@@ -18,16 +17,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from corpora.manifest import Clip
-from detectors import Detector, load
+from detectors import Config, Detector, load
 from detectors.errors import HearsayError
 from detectors.models.fusion import Fusion
 from evaluation.calibrate import clip_windows, settle
-from evaluation.evaluate import folder_of
 from evaluation.metrics import eer
 
-from .card import credit
-from .loop import Material
-from .recipe import TrainConfig
+from .clips import Material
+from .recipe import FusionRecipe
 
 Fold = tuple[np.ndarray, np.ndarray]  # indices to learn from and to judge
 
@@ -36,30 +33,33 @@ FOLDS = 10
 REGULARISATION = 0.02
 
 
-def with_members(config: TrainConfig) -> tuple[TrainConfig, list[Detector]]:
-    """The recipe with its members' structure as options and their credits, and the members, opened.
+def open_members(recipe: FusionRecipe) -> list[Detector]:
+    """The detectors that a fusion weighs.
 
-    Raises HearsayError when there are none or they read windows of different lengths.
+    Raises:
+        HearsayError: One cannot be opened, or they read windows of different lengths.
     """
-    if not config.members:
-        raise HearsayError(f"The fusion '{config.name}' needs members: a list of detectors.")
-    members = [load(name) for name in config.members]
+    members = [load(name) for name in recipe.members]
     lengths = {member.config.window for member in members}
     if len(lengths) > 1:
         raise HearsayError(
             "Detectors that are fused read windows of one length; these read "
             f"{', '.join(map(str, sorted(lengths)))} samples."
         )
+    return members
+
+
+def fusion_config(recipe: FusionRecipe, members: Sequence[Detector]) -> Config:
+    """The detector that a recipe makes of its members, before it is calibrated."""
     keys = ("name", "architecture", "options", "frontend", "frontend_options")
-    options = {"members": [{key: getattr(m.config, key) for key in keys} for m in members]}
-    credits = [config.credit, *(credit(folder_of(name)) for name in config.members)]
-    return dataclasses.replace(
-        config,
+    return Config(
+        name=recipe.name,
+        architecture="fusion",
+        options={"members": [{key: getattr(m.config, key) for key in keys} for m in members]},
         frontend="raw",
-        options=options,
-        window=lengths.pop(),
-        credit="; ".join(dict.fromkeys(filter(None, credits))),
-    ), members
+        window=members[0].config.window,
+        hop_s=recipe.hop_s,
+    )
 
 
 def source_folds(clips: Sequence[Clip]) -> list[Fold]:
@@ -81,15 +81,16 @@ def source_folds(clips: Sequence[Clip]) -> list[Fold]:
 
 
 def fuse(
-    detector: Detector, members: Sequence[Detector], material: Material, folds: list[Fold]
+    recipe: FusionRecipe, members: Sequence[Detector], material: Material, folds: list[Fold]
 ) -> tuple[Detector, np.ndarray]:
-    """Fit the weights of a fresh fusion of `members` on the held clips, and calibrate it.
+    """Fit the weights of a fusion of `members` on the held clips, and calibrate it.
 
     folds: of `source_folds`. Returns the fusion and its LLRs (n,), cross-fitted over them;
     `figures["dev"]["members"]` holds every member's share of the standardised weights, its EER
     alone and that of the fusion without it.
     """
-    clips, hop_s = material.held, detector.config.hop_s
+    detector = Detector(fusion_config(recipe, members))
+    clips, hop_s = material.held, recipe.hop_s
     net = detector.net
     assert isinstance(net, Fusion)
     columns = []

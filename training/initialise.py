@@ -1,4 +1,4 @@
-"""What a network starts from: a speech backbone, ImageNet's weights or a state dict, or nothing."""
+"""From a recipe to a fresh detector, and to the weights that its network starts from."""
 
 from __future__ import annotations
 
@@ -11,33 +11,68 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from detectors.config import Config
 from detectors.errors import HearsayError
+from detectors.importers.huggingface import backbone_options, load_backbone
 from detectors.models.network import Network
 
-from .backbone import start_from_backbone
-from .recipe import TrainConfig
+from .recipe import NetworkRecipe
 
 
-def begin(net: Network, config: TrainConfig) -> None:
-    """Give a fresh network the first weights that its recipe names; see the functions below."""
-    start_from_backbone(net, config)
-    if config.pretrained:
-        start_from_imagenet(net)
-    if config.init:
-        start_from(net, config.init)
+def detector_config(recipe: NetworkRecipe) -> Config:
+    """The detector that a recipe makes, before it is calibrated.
+
+    The name of a speech backbone is replaced by its config and features: a detector needs the
+    original no more.
+
+    Raises:
+        HearsayError: The backbone cannot be fetched or read.
+    """
+    options, backbone = recipe.options, _backbone(recipe)
+    if backbone:
+        try:
+            options = {**options, **backbone_options(backbone, recipe.window)}
+        except HearsayError as error:
+            raise HearsayError(f"options.backbone: {error}") from error
+    return Config(
+        name=recipe.name,
+        architecture=recipe.architecture,
+        options=options,
+        frontend=recipe.frontend,
+        frontend_options=recipe.frontend_options,
+        window=recipe.window,
+        hop_s=recipe.hop_s,
+    )
 
 
-def start_from(net: Network, path: str) -> None:
+def initialise(net: Network, recipe: NetworkRecipe) -> None:
+    """Give a fresh network the pretrained weights that its recipe names, if it names any."""
+    backbone = _backbone(recipe)
+    if backbone:
+        load_backbone(net, backbone)
+    if recipe.pretrained:
+        load_imagenet(net)
+    if recipe.init:
+        load_weights(net, recipe.init)
+
+
+def _backbone(recipe: NetworkRecipe) -> str | None:
+    """The speech backbone that a recipe names; other architectures may call an option so, too."""
+    name = recipe.options.get("backbone")
+    return name if recipe.architecture == "ssl" and isinstance(name, str) else None
+
+
+def load_weights(net: Network, path: str) -> None:
     """Load a detector's weights.safetensors or a state dict (read without unpickling code).
 
-    Raises HearsayError when the file is absent or does not fit.
+    Raises:
+        HearsayError: The file is absent or does not fit.
     """
     try:
         if path.endswith(".safetensors"):
             net.load_state_dict(load_file(path))
-            return
-        weights = torch.load(path, weights_only=True, map_location="cpu")
-        net.load_published(weights)
+        else:
+            net.load_published(torch.load(path, weights_only=True, map_location="cpu"))
     except (
         OSError,
         EOFError,
@@ -51,21 +86,11 @@ def start_from(net: Network, path: str) -> None:
         raise HearsayError(f"Training cannot start from {path}: {reason}") from error
 
 
-def keep(net: Network, first: Mapping[str, Tensor], share: float) -> None:
-    """Move a trained network's weights back towards its first ones, by `share` of the way.
+def load_imagenet(net: Network) -> None:
+    """Give a network for photographs its published weights, from torchvision's cache or site.
 
-    Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", eq. 1.
-    """
-    with torch.no_grad():
-        for name, value in net.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(first[name], share)
-
-
-def start_from_imagenet(net: Network) -> None:
-    """Give an architecture for photographs its published weights, from torchvision's cache or site.
-
-    Raises HearsayError when they cannot be had or do not fit, and for any other architecture.
+    Raises:
+        HearsayError: They cannot be had or do not fit, or the network has none.
     """
     if not net.imagenet:
         raise HearsayError("pretrained: only mobilenet, inception and vgg16 have ImageNet weights.")
@@ -77,3 +102,14 @@ def start_from_imagenet(net: Network) -> None:
             f"pretrained: {net.imagenet} of torchvision cannot be used: {reason}. Train without "
             f"them, or put the file into {torch.hub.get_dir()}/checkpoints."
         ) from error
+
+
+def interpolate(net: Network, first: Mapping[str, Tensor], share: float) -> None:
+    """Move a trained network's weights back towards its first ones, by `share` of the way.
+
+    Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", eq. 1.
+    """
+    with torch.no_grad():
+        for name, value in net.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(first[name], share)

@@ -1,7 +1,8 @@
-"""What a training run is made of: a dataclass, read from YAML, its keys and values checked."""
+"""What a training run is made of: a recipe for a network or for a fusion, read from YAML."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,11 +22,12 @@ Weight = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
 Part = Annotated[float, Field(ge=0, lt=1)]  # a share that leaves some of the rest
 Seconds = Annotated[float, Field(ge=0.1)]
+Name = Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True, config=STRICT)
 class SpecAugment:
-    """Masks on the picture (Park et al. 2019): how many, and their largest share of the axis."""
+    """Masks on spectrograms (Park et al. 2019): how many, and their largest share of the axis."""
 
     bands: CountOrNone = 2
     band_share: Share = 0.15
@@ -34,64 +36,66 @@ class SpecAugment:
 
 
 @dataclass(frozen=True, config=STRICT)
-class TrainConfig:
-    """One detector's recipe. Lengths in seconds, `pairs` of bona fide and spoof an epoch.
+class NetworkRecipe:
+    """How one network becomes a detector: what it reads, what it learns from, and for how long.
 
-    frontend: that of the catalogue for the architecture unless it is named. window, hop_s: samples
-    that the detector reads at once, and seconds from one window to the next. copies: fakers whose
-    copies of train's bona fide clips join in as spoofs; made on first use and kept in runs/copies.
-    paired: share of the pairs that are a recording and a copy of it. swaps: share of the drawn
-    copies of which only a stretch is put into the recording. columns: weight of a second loss, for
-    networks that judge moments by themselves, against the seconds that are synthetic.
-    cache_variants: above 0, the front-end runs on whole clips ahead of training, on each as it is
-    and on augmented copies, so many together; they are kept in runs/features, and batches are crops
-    of them. members: the detectors that a fusion weighs. teachers: detectors that a network on the
-    waveform takes hints from. init: a detector's weights.safetensors or a state dict to start from;
-    pretrained: start from ImageNet's weights. kept: share of them in the weights that training ends
-    with, which forgets less of what they knew. data, licence, credit: what the card says of the
-    corpus, of the weights, and of those that they started from (a fusion adds its members'). ema:
-    decay of the averaged weights, which are what is evaluated and saved. half: bfloat16 forward and
-    backward where the processor has it (weights stay float32).
+    Attributes:
+        frontend: That of the catalogue for the architecture unless it is named.
+        window: Samples that the detector reads at once.
+        hop_s: Seconds from one window to the next.
+        pairs: Of a bona fide and a spoofed clip, an epoch.
+        same_source: Share of the pairs that come from one source.
+        copies: Fakers whose copies of train's bona fide clips join in as spoofs; made on first use
+            and kept in runs/copies.
+        copy_pairs: Share of the pairs that are a recording and a copy of it.
+        splices: Share of the drawn copies of which only a segment is put into the recording.
+        partial_spoof_weight: Weight of the partial-spoof loss (see `losses`), 0 for none.
+        teachers: Detectors to distil into a network on the waveform (see `distillation`).
+        cache_variants: Above 0, the front-end runs ahead of training, on each clip as it is and on
+            augmented copies, so many together; they are kept in runs/features.
+        init: A detector's weights.safetensors or a state dict to start from.
+        pretrained: Start from ImageNet's weights.
+        interpolate: Share of the first weights in those that training ends with, which forgets less
+            of what they knew (see `initialise.interpolate`).
+        credit: Whose weights it started from, for the card.
+        ema_decay: Of the moving average of the weights, which is what is evaluated and saved.
+        bfloat16: Forward and backward passes in bfloat16 where the processor has it.
     """
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Name
     architecture: str
-    manifest: str
     options: dict[str, Any] = Field(default_factory=dict)
     frontend: str = ""
     frontend_options: dict[str, Any] = Field(default_factory=dict)
     window: int = 64_600
     hop_s: float = 1.0
+    pairs: Count = 1800
+    same_source: Share = 0.5
     copies: tuple[str, ...] = ()
-    paired: Share = 0.0
-    swaps: Share = 0.0
-    columns: Weight = 0.0
-    cache_variants: CountOrNone = 0
-    members: tuple[str, ...] = ()
+    copy_pairs: Share = 0.0
+    splices: Share = 0.0
+    partial_spoof_weight: Weight = 0.0
     teachers: tuple[str, ...] = ()
+    cache_variants: CountOrNone = 0
+    augment: Augment = Augment()
+    spec_augment: SpecAugment | None = None
     init: str | None = None
     pretrained: bool = False
-    data: str = ""
-    licence: str = ""
+    interpolate: Share = 0.0
     credit: str = ""
-    kept: Share = 0.0
     seed: CountOrNone = 0
     epochs: Count = 30
     patience: Count = 10
-    pairs: Count = 1800
-    same_source: Share = 0.5
     batch: Count = 32
     crop_s: tuple[Seconds, Seconds] = (2.0, 4.0)
     lr: Rate = 1e-3
     weight_decay: Weight = 1e-2
     warmup: Share = 0.05
-    ema: Part = 0.995
-    smoothing: Part = 0.05
-    half: bool = True
+    ema_decay: Part = 0.995
+    label_smoothing: Part = 0.05
+    bfloat16: bool = True
     device: Literal["auto", "cpu", "cuda"] = "auto"
     save_every: Count = 50
-    augment: Augment = Augment()
-    spec_augment: SpecAugment = SpecAugment(0, 0, 0, 0)
 
     def __post_init__(self) -> None:
         entry = CATALOG.get(self.architecture)
@@ -106,22 +110,58 @@ class TrainConfig:
             raise ValueError("crop_s is the shortest crop and the longest, in this order")
 
 
-def read_config(path: str | Path) -> TrainConfig:
-    """Read a YAML config; relative paths in it are taken from the current folder.
+@dataclass(frozen=True, config=STRICT)
+class FusionRecipe:
+    """A logistic regression over the logits of `members`, detectors that are trained already."""
 
-    Raises HearsayError naming the offending key.
+    name: Name
+    architecture: Literal["fusion"] = "fusion"
+    members: tuple[str, ...] = ()
+    hop_s: float = 1.0
+    credit: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise ValueError(f"the fusion '{self.name}' needs members, a list of detectors")
+
+
+Recipe = NetworkRecipe | FusionRecipe
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read a recipe from YAML; relative paths in it are taken from the current folder.
+
+    Raises:
+        HearsayError: Names the offending key.
     """
     try:
         raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        return TypeAdapter(TrainConfig).validate_python(raw)
     except FileNotFoundError:
-        raise HearsayError(f"There is no config {path}.") from None
+        raise HearsayError(f"There is no recipe {path}.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise HearsayError(f"The config {path} cannot be read: {error}.") from error
+        raise HearsayError(f"The recipe {path} cannot be read: {error}.") from error
     except yaml.YAMLError as error:
         raise HearsayError(f"{path} is not YAML: {error}.") from error
+    fusion = isinstance(raw, dict) and raw.get("architecture") == "fusion"
+    kind: type[Recipe] = FusionRecipe if fusion else NetworkRecipe
+    try:
+        return TypeAdapter(kind).validate_python(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
-        said = first["msg"].removeprefix("Value error, ")
-        raise HearsayError(f"{path}: {key}: {said}.") from error
+        raise HearsayError(f"{path}: {_problem(kind, error)}.") from error
+
+
+def _problem(kind: type[Recipe], error: ValidationError) -> str:
+    """The first key that is wrong, and why."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "the file"
+    reason = first["msg"].removeprefix("Value error, ")
+    if kind is NetworkRecipe and key == "members":
+        reason = "only a fusion has members"
+    elif kind is FusionRecipe and key in {
+        field.name for field in dataclasses.fields(NetworkRecipe)
+    }:
+        if first["type"] == "unexpected_keyword_argument":
+            reason = "a fusion takes its members as they are"
+    elif key == "manifest":
+        reason = "the corpus is named on the command line, by --manifest"
+    return f"{key}: {reason}"

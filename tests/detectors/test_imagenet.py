@@ -14,9 +14,9 @@ from detectors.errors import HearsayError
 from detectors.models.inception import Inception
 from detectors.models.mobilenet import MobileNet
 from detectors.models.vgg16 import VGG16
-from training.initialise import start_from_imagenet
-from training.recipe import TrainConfig
-from training.run import check
+from training.check import check
+from training.initialise import load_imagenet
+from training.recipe import NetworkRecipe
 
 NARROW = {MobileNet: {"width": 0.1}, VGG16: {"width": 0.05}, Inception: {}}
 FILES = {MobileNet: "mobilenet_v2-7ebf99e0.pth", VGG16: "vgg16_bn-6c64b313.pth"}
@@ -81,7 +81,7 @@ def test_the_trunk_takes_over_imagenets_weights(cache):
     theirs = mobilenet_v2()
     torch.save(theirs.state_dict(), cache / FILES[MobileNet])
     net = MobileNet().eval()
-    start_from_imagenet(net)
+    load_imagenet(net)
     x = picture(96, 96)
     x = (x - x.mean((1, 2, 3), True)) / x.std((1, 2, 3), keepdim=True, correction=0)
     with torch.inference_mode():
@@ -91,17 +91,17 @@ def test_the_trunk_takes_over_imagenets_weights(cache):
 
 
 def test_weights_that_cannot_be_had_or_do_not_fit_are_a_sentence(cache):
-    recipe = TrainConfig(name="m", architecture="mobilenet", manifest="", pretrained=True)
+    recipe = NetworkRecipe(name="m", architecture="mobilenet", pretrained=True)
     with pytest.raises(HearsayError, match=r"MobileNet_V2.*no route to host.*Train without"):
         check(recipe)
     torch.save(VGG16(width=0.05).state_dict(), cache / FILES[VGG16])
     with pytest.raises(HearsayError, match="cannot be used"):
-        start_from_imagenet(VGG16())
+        load_imagenet(VGG16())
     (cache / FILES[VGG16]).write_bytes(b"<html>")
     with pytest.raises(HearsayError, match="cannot be used"):
-        start_from_imagenet(VGG16())
+        load_imagenet(VGG16())
     with pytest.raises(HearsayError, match="only mobilenet, inception and vgg16"):
-        check(TrainConfig(name="c", architecture="cnn", manifest="", pretrained=True))
+        check(NetworkRecipe(name="c", architecture="cnn", pretrained=True))
 
 
 def test_opening_a_folder_fetches_nothing(cache, tmp_path):

@@ -118,7 +118,7 @@ def test_a_runs_detector_is_found_in_every_form(tmp_path):
         assert folder == tmp_path / "out" / "detector" and run_id is None
     with run_detector(str(tmp_path / "out")) as (folder, run_id):
         assert folder == tmp_path / "out" / "detector" and run_id is None
-    torch.save({"extra": {"run_id": run.run_id}}, tmp_path / "out" / "checkpoint.pt")
+    torch.save({"run_id": run.run_id}, tmp_path / "out" / "checkpoint.pt")
     with run_detector(str(tmp_path / "out")) as (_, run_id):
         assert run_id == run.run_id
     with run_detector(run.run_id) as (folder, run_id):
@@ -134,7 +134,7 @@ def test_a_runs_detector_is_found_in_every_form(tmp_path):
 
 def test_a_checkpoint_of_a_gpu_is_read_without_one(tmp_path, monkeypatch):
     make_detector(tmp_path / "out" / "detector")
-    torch.save({"extra": {}}, tmp_path / "out" / "checkpoint.pt")
+    torch.save({"run_id": None}, tmp_path / "out" / "checkpoint.pt")
     load, where = torch.load, []
 
     def watched(*given, **named):

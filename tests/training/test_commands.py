@@ -16,8 +16,7 @@ from training.__main__ import main
 RECIPE = """
 name: small
 architecture: cnn
-options: {{channels: [4, 8], embedding: 8}}
-manifest: {manifest}
+options: {channels: [4, 8], embedding: 8}
 copies: [griffin-lim]
 window: 16000
 epochs: 2
@@ -33,10 +32,11 @@ def place(tmp_path_factory):
     """A folder with a trained run in it, made by the command, and a registry of its own."""
     folder = tmp_path_factory.mktemp("place")
     manifest = tiny_corpus(folder / "corpus", speakers=6)
-    (folder / "small.yaml").write_text(RECIPE.format(manifest=manifest))
+    (folder / "small.yaml").write_text(RECIPE)
     with pytest.MonkeyPatch.context() as patch:
         use_store(folder, patch)
         patch.chdir(folder)
+        patch.setenv("HEARSAY_MANIFEST", str(manifest))
         assert main(["--threads", "1", "train", "small.yaml"]) == 0
         yield folder
 
@@ -100,12 +100,12 @@ def test_a_run_that_could_not_begin_leaves_no_folder(place, capsys):
     (place / "corpus/broken.flac").write_bytes(b"no sound")
     text = (place / "corpus/manifest.csv").read_text()
     manifest.write_text(text.replace("dev0-bonafide.flac", "broken.flac"))
-    (place / "plain.yaml").write_text(RECIPE.format(manifest=manifest).replace("griffin-lim", ""))
-    code, _, said = run(capsys, "train", "plain.yaml", "--out", "runs/plain")
+    (place / "plain.yaml").write_text(RECIPE.replace("griffin-lim", ""))
+    plain = ["plain.yaml", "--manifest", manifest, "--out", "runs/plain"]
+    code, _, said = run(capsys, "train", *plain)
     assert code == 2 and "broken.flac" in said
     (place / "empty.pt").write_bytes(b"")
-    plain = (place / "plain.yaml").read_text().replace("broken.csv", "manifest.csv")
-    (place / "warm.yaml").write_text(plain + "init: empty.pt\n")
+    (place / "warm.yaml").write_text((place / "plain.yaml").read_text() + "init: empty.pt\n")
     code, _, said = run(capsys, "train", "warm.yaml", "--out", "runs/plain")
     assert code == 2 and "Training cannot start from empty.pt: the file is empty" in said
     assert not (place / "runs/plain").exists()
@@ -239,7 +239,7 @@ def test_register_promote_and_list(place, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["train", "nowhere.yaml"], "There is no config"),
+        (["train", "nowhere.yaml"], "There is no recipe"),
         (["evaluate", "--manifest", "nowhere.csv"], "nowhere.csv"),
         (["register", "nowhere", "--name", "x"], "nowhere"),
         (["promote", "ghost", "1"], "ghost"),
@@ -257,7 +257,7 @@ def test_bad_input_is_a_sentence_and_exit_code_2(place, capsys, arguments, said)
         ("architecture: perceptron", "There is no architecture 'perceptron'"),
         ("options: {colour: red}", "does not take these options"),
         ("init: nowhere.pt", "There are no weights nowhere.pt"),
-        ("kept: 0.5", "there are no first weights to keep"),
+        ("interpolate: 0.5", "there are no first weights to keep"),
     ],
 )
 def test_a_recipe_that_cannot_be_built_is_refused_before_anything_is_read(
@@ -278,3 +278,18 @@ def test_a_manifest_whose_splits_share_a_speaker_is_refused(place, capsys):
     code, _, said = run(capsys, "train", "small.yaml", "--manifest", shared, "--out", "runs/bad")
     assert code == 2 and "train0" in said
     assert not (place / "runs/bad").exists()
+
+
+def test_a_corpus_that_is_named_nowhere_is_asked_for(place, capsys, monkeypatch):
+    monkeypatch.delenv("HEARSAY_MANIFEST")
+    code, _, said = run(capsys, "train", "small.yaml", "--out", "runs/nowhere")
+    assert code == 2 and "--manifest" in said and "HEARSAY_MANIFEST" in said
+    assert not (place / "runs/nowhere").exists()
+
+
+def test_the_card_says_what_is_known_of_the_corpus_and_the_weights(place, capsys):
+    told = ["--data", "Calls of 2024.", "--licence", "CC0", "--out", "runs/told"]
+    (place / "told.yaml").write_text(RECIPE.replace("epochs: 2", "epochs: 1"))
+    assert run(capsys, "train", "told.yaml", *told)[0] == 0
+    card = (place / "runs/told/detector/card.md").read_text()
+    assert "Calls of 2024." in card and "Weights: CC0." in card

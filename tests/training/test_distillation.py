@@ -1,4 +1,4 @@
-"""Hints: what trained detectors see in a sound is what a network on the waveform learns to see."""
+"""Distillation: what trained detectors make of a sound is what a network on the waveform learns."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from tiny_corpus import tiny_corpus
+from torch.nn.functional import binary_cross_entropy_with_logits
 from voice import voice
 
 from corpora.audio import decode_all
@@ -15,22 +16,22 @@ from detectors import DetectorError, load
 from detectors.errors import HearsayError
 from detectors.frontends.spectrograms import level
 from detectors.models.tssdnet import IncTSSDNet
-from training.distillation import Hints, hints
-from training.loop import Material, Trainer
-from training.recipe import TrainConfig
-from training.run import check
+from training.check import check
+from training.clips import Material
+from training.loop import Trainer
+from training.losses import Distillation
+from training.recipe import NetworkRecipe
 
-TAUGHT = TrainConfig(
+TAUGHT = NetworkRecipe(
     name="taught",
     architecture="inc-tssdnet",
-    manifest="",
     teachers=("cnn-mel",),
     window=16_000,
     epochs=2,
     pairs=8,
     batch=4,
     crop_s=(0.8, 1.0),
-    half=False,
+    bfloat16=False,
     save_every=2,
 )
 
@@ -45,20 +46,24 @@ def material(tmp_path_factory):
 
 def test_a_map_comes_closer_to_what_the_teacher_sees():
     torch.manual_seed(0)
-    net, given = IncTSSDNet(), Hints([load("cnn-mel"), load("cnn")], 128)
+    net, given = IncTSSDNet(), Distillation([load("cnn-mel"), load("cnn")], 128, 0.0)
     x = level(torch.stack([torch.from_numpy(voice(1.0, seed=n)) for n in range(4)]))
     taught = [*net.parameters(), *given.readings.parameters()]
     before = [w.clone() for w in given.nets.parameters()]
     optimiser = torch.optim.Adam(taught, lr=3e-3)
+    target = torch.tensor([0.0, 1.0, 0.0, 1.0])
     missed = []
     for _ in range(30):
-        logit, opinion, loss = given(net, x)
+        wanted, opinion = given.teach(x)
+        loss = given.frame_loss(net.frames(x), wanted)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         missed.append(float(loss.detach()))
     assert missed[-1] < 0.8 * missed[0]
-    assert logit.shape == (4,)
+    label = binary_cross_entropy_with_logits(net(x), (target + opinion) / 2)
+    frames = given.frame_loss(net.frames(x), wanted)
+    assert torch.allclose(given(net, x, target, x > 0), label + frames, rtol=1e-3)
     alone = [load(name) for name in ("cnn-mel", "cnn")]
     with torch.no_grad():
         told = sum(t.net(t.frontend(x)) for t in alone) / 2
@@ -67,7 +72,7 @@ def test_a_map_comes_closer_to_what_the_teacher_sees():
     assert not given.nets[0].training
 
 
-def test_a_killed_run_with_hints_ends_with_the_same_weights(material, tmp_path):
+def test_a_killed_run_with_teachers_ends_with_the_same_weights(material, tmp_path):
     whole = Trainer(TAUGHT, material, tmp_path / "whole.pt").run(lambda *_: None)
     first = Trainer(TAUGHT, material, tmp_path / "killed.pt")
     with pytest.raises(KeyboardInterrupt):
@@ -86,9 +91,9 @@ def _killed_after_an_epoch(epoch: int, values: dict[str, float]) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"architecture": "aasist"}, "only res-tssdnet and inc-tssdnet take hints"),
-        ({"architecture": "res-tssdnet-2d", "frontend": "", "frontend_options": {}}, "take hints"),
-        ({"teachers": ("aasist",)}, "'aasist' is of the architecture aasist; only .* frames teach"),
+        ({"architecture": "aasist"}, "only res-tssdnet and inc-tssdnet learn by distillation"),
+        ({"architecture": "res-tssdnet-2d", "frontend": "", "frontend_options": {}}, "learn by"),
+        ({"teachers": ("aasist",)}, "'aasist' is of the architecture aasist; only a cnn"),
     ],
 )
 def test_who_cannot_learn_or_teach_is_refused_before_anything_is_read(change, words):
@@ -98,4 +103,4 @@ def test_who_cannot_learn_or_teach_is_refused_before_anything_is_read(change, wo
 
 def test_a_teacher_that_is_not_there_is_named():
     with pytest.raises(DetectorError, match="nobody"):
-        hints(replace(TAUGHT, teachers=("nobody",)), IncTSSDNet())
+        check(replace(TAUGHT, teachers=("nobody",)))

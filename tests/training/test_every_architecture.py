@@ -20,7 +20,7 @@ from detectors import Detector, load
 from detectors.catalog import CATALOG, Entry
 from explain import explain, methods
 from training.__main__ import main
-from training.recipe import TrainConfig, read_config
+from training.recipe import NetworkRecipe, Recipe, read_recipe
 from training.run import train
 
 ROOT = Path(__file__).parents[2]
@@ -56,39 +56,36 @@ def place(tmp_path_factory):
         yield folder
 
 
-def small(config: TrainConfig, place: Path) -> TrainConfig:
+def small(config: Recipe, place: Path) -> Recipe:
     """The recipe with one step on the tiny corpus, at a second of sound where that is enough."""
     name = config.architecture
+    if not isinstance(config, NetworkRecipe):
+        return replace(config, members=(str(place / "member1"), str(place / "member2")))
     options = NARROW.get(name, config.options)
-    members: tuple[str, ...] = ()
     if name == "ssl":
         options = {**config.options, "backbone": str(place / "backbone")}
-    if name == "fusion":
-        members = (str(place / "member1"), str(place / "member2"))
     window = WINDOWS.get(name, 16_000)
     return replace(
         config,
-        manifest=str(place / "corpus/manifest.csv"),
         options=options,
-        members=members,
         window=window,
         crop_s=(window / 16_000, window / 16_000),
         copies=(),
-        paired=0.0,
-        swaps=0.0,
+        copy_pairs=0.0,
+        splices=0.0,
         init=None,
-        kept=0.0,
+        interpolate=0.0,
         cache_variants=min(config.cache_variants, 2),
         epochs=1,
         pairs=2,
         batch=4,
-        half=False,
+        bfloat16=False,
     )
 
 
-def recipes() -> dict[str, TrainConfig]:
+def recipes() -> dict[str, Recipe]:
     """A recipe for each architecture that has one."""
-    configs = [read_config(path) for path in CONFIGS.values()]
+    configs = [read_recipe(path) for path in CONFIGS.values()]
     return {config.architecture: config for config in reversed(configs)}
 
 
@@ -99,7 +96,7 @@ def test_every_architecture_has_a_recipe():
 @pytest.mark.parametrize("architecture", sorted(CATALOG.keys() - AS_THEY_STAND))
 def test_an_epoch_makes_a_detector(architecture, place):
     config = small(recipes()[architecture], place)
-    outcome = train(config, place / "runs" / architecture)
+    outcome = train(config, place / "corpus/manifest.csv", place / "runs" / architecture)
     trained, opened = outcome.detector, load(outcome.folder)
     assert opened.config == trained.config and "dev" in opened.config.figures
 
@@ -107,7 +104,7 @@ def test_an_epoch_makes_a_detector(architecture, place):
     score = opened.score(clip)
     assert np.isfinite(score.llr) and score == trained.score(clip)
 
-    n = config.window
+    n = trained.config.window
     x = torch.from_numpy(np.stack([voice(n / 16_000, seed=seed) for seed in range(3)]))
     with torch.inference_mode():
         together, alone = opened.logits(x), opened.logits(x[1:2])

@@ -21,17 +21,17 @@ from detectors.models.prosody import ProsodyNet
 from training import features
 from training.augment import Augment
 from training.batches import Batches
-from training.features import FeatureCrops, featurise
-from training.loop import Material, Trainer
-from training.partial_spoof_loss import judge
-from training.recipe import TrainConfig
-from training.run import check
+from training.check import check
+from training.clips import Material
+from training.features import FeatureCrops, cache_features
+from training.loop import Trainer
+from training.losses import PartialSpoof
+from training.recipe import NetworkRecipe
 
 CNN_LITE = {"architecture": "cnn-lite", "frontend": "", "options": {}, "cache_variants": 0}
-RECIPE = TrainConfig(
+RECIPE = NetworkRecipe(
     name="prosody",
     architecture="prosody",
-    manifest="",
     options={"width": 8, "embedding": 4, "hidden": 8},
     frontend="prosody",
     window=16_000,
@@ -41,7 +41,7 @@ RECIPE = TrainConfig(
     batch=8,
     crop_s=(0.6, 0.8),
     lr=3e-3,
-    half=False,
+    bfloat16=False,
     augment=Augment(edges=1.0, noise=1.0, codec=0.0),
 )
 
@@ -100,38 +100,38 @@ def stored(folder: Path, *variants: np.ndarray) -> list[Path]:
 
 
 def test_a_second_run_reads_what_the_first_one_made(pool):
-    first = featurise(RECIPE, [clip(0), clip(1)], 2)
+    first = cache_features(RECIPE, [clip(0), clip(1)], 2)
     assert len(pool.made) == len({path for paths in first for path in paths}) == 4
-    assert featurise(RECIPE, [clip(0), clip(1)], 2) == first
+    assert cache_features(RECIPE, [clip(0), clip(1)], 2) == first
     assert len(pool.made) == 4
 
 
 def test_a_changed_clip_is_made_anew_and_the_others_are_not(pool):
-    featurise(RECIPE, [clip(0), clip(1)])
+    cache_features(RECIPE, [clip(0), clip(1)])
     changed = clip(1)
     changed[100] += 1
-    featurise(RECIPE, [clip(0), changed])
+    cache_features(RECIPE, [clip(0), changed])
     assert len(pool.made) == 3
 
 
 def test_a_changed_definition_or_augmentation_is_made_anew(pool, monkeypatch):
-    featurise(RECIPE, [clip()], 2)
-    featurise(replace(RECIPE, augment=Augment(noise=1.0)), [clip()], 2)
+    cache_features(RECIPE, [clip()], 2)
+    cache_features(replace(RECIPE, augment=Augment(noise=1.0)), [clip()], 2)
     assert len(pool.made) == 3  # the clip as it is has not changed
     monkeypatch.setattr(Prosody, "version", Prosody.version + 1)
-    featurise(RECIPE, [clip()], 1)
+    cache_features(RECIPE, [clip()], 1)
     assert len(pool.made) == 4
 
 
 def test_a_copy_is_augmented_as_its_recording(pool):
     moved = replace(RECIPE, augment=Augment(1.0, *[0.0] * 7))
     sounds = [clip(), -clip(), -clip()[::-1]]
-    (_, one), (_, alike), (_, other) = read(featurise(moved, sounds, 2, {1: 0}))
+    (_, one), (_, alike), (_, other) = read(cache_features(moved, sounds, 2, {1: 0}))
     assert alike.shape == one.shape != other.shape
 
 
 def test_the_first_copy_is_what_the_detector_hears_and_the_next_ones_are_not(pool):
-    ((plain, copy),) = read(featurise(RECIPE, [clip()], 2))
+    ((plain, copy),) = read(cache_features(RECIPE, [clip()], 2))
     x = torch.from_numpy(clip().astype(np.float32) / 32767)[None]
     heard = Prosody()(level(x))[0].numpy()
     np.testing.assert_allclose(plain, heard, atol=0.05, rtol=2e-3)  # half precision
@@ -139,12 +139,12 @@ def test_the_first_copy_is_what_the_detector_hears_and_the_next_ones_are_not(poo
 
 
 def test_processes_write_the_same_files(tmp_path, monkeypatch, pool):
-    ((here,),) = read(featurise(RECIPE, [clip()]))
+    ((here,),) = read(cache_features(RECIPE, [clip()]))
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     (file,) = (tmp_path / features.CACHE).rglob("*.npy")
     file.unlink()
-    ((there,),) = read(featurise(RECIPE, [clip()]))
+    ((there,),) = read(cache_features(RECIPE, [clip()]))
     assert np.array_equal(here, there)
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
@@ -185,21 +185,22 @@ def test_prosody_learns_which_part_is_synthetic():
     where = torch.zeros(6, 80, dtype=torch.bool)
     where[:2, 16:48], where[2:4, 48:] = True, True
     x = torch.randn(6, len(CHANNELS), 80) + 1.5 * where[:, None]
+    judge = PartialSpoof(1.0, smoothing=0.0).judge
     optimiser = torch.optim.AdamW(net.parameters(), lr=2e-2)
     y = where.any(1).float()
     for _ in range(25):
-        missed = judge(net, x, y, where, 0.0)[2]
+        missed = judge(net, x, y, where)[2]
         optimiser.zero_grad()
         missed.backward()
         optimiser.step()
     net.eval()
     with torch.no_grad():
-        whole, labels, missed = judge(net, x, y, where, 0.0)
-        elsewhere = judge(net, x, y, where.roll(32, 1), 0.0)[2]
+        whole, labels, missed = judge(net, x, y, where)
+        elsewhere = judge(net, x, y, where.roll(32, 1))[2]
         assert torch.allclose(whole, net(x)[4:], atol=1e-5)
     assert torch.equal(labels, y[4:])  # what is synthetic in part is not judged as a whole
     assert missed < 0.3 < 1 < elsewhere
-    assert judge(net, x[4:], y[4:], where[4:], 0.0)[2] == 0
+    assert judge(net, x[4:], y[4:], where[4:])[2] == 0
 
 
 def test_a_detector_of_cached_features_trains_and_hears_sound(pool, material, tmp_path):
@@ -223,7 +224,7 @@ def test_a_detector_of_cached_features_trains_and_hears_sound(pool, material, tm
     [
         ({"cache_variants": 0}, "is trained on cached features"),
         (
-            {**CNN_LITE, "columns": 0.5},
+            {**CNN_LITE, "partial_spoof_weight": 0.5},
             "only cnn, resnet and prosody judge parts",
         ),
         ({"architecture": "aasist", "frontend": "raw", "options": {}}, "front-end with frames"),

@@ -18,7 +18,7 @@ from detectors.models.fusion import Fusion
 from training.__main__ import main
 
 SMALL = {"channels": [4, 8], "embedding": 8}
-RECIPE = "name: both\narchitecture: fusion\nmanifest: {manifest}\nmembers: [{members}]\n"
+RECIPE = "name: both\narchitecture: fusion\nmembers: [{members}]\n"
 
 
 def member(seed: int, **changes) -> Detector:
@@ -34,10 +34,11 @@ def place(tmp_path_factory):
     for seed in (1, 2):
         member(seed).save(folder / f"m{seed}", f'## Recipe\n\n{{\n "credit": "team {seed}",\n}}\n')
     members = f"{folder}/m1, {folder}/m2"
-    (folder / "both.yaml").write_text(RECIPE.format(manifest=manifest, members=members))
+    (folder / "both.yaml").write_text(RECIPE.format(members=members))
     with pytest.MonkeyPatch.context() as patch:
         use_store(folder, patch)
         patch.chdir(folder)
+        patch.setenv("HEARSAY_MANIFEST", str(manifest))
         assert main(["--threads", "1", "train", "both.yaml"]) == 0
         yield folder
 
@@ -93,7 +94,7 @@ def test_windows_of_different_lengths_are_refused(place, capsys):
     other = Detector(Config("long", "cnn", options=SMALL, window=32_000))
     other.save(place / "long")
     members = f"{place}/short, {place}/long"
-    recipe = RECIPE.format(manifest=place / "corpus/manifest.csv", members=members)
+    recipe = RECIPE.format(members=members)
     (place / "uneven.yaml").write_text(recipe)
     capsys.readouterr()
     assert main(["train", str(place / "uneven.yaml")]) == 2
@@ -117,7 +118,7 @@ def test_dev_of_one_source_is_judged_by_speaker_or_refused(place, capsys, voices
 
 
 def test_a_fusion_without_members_is_refused(place, capsys):
-    recipe = RECIPE.format(manifest=place / "corpus/manifest.csv", members="")
+    recipe = RECIPE.format(members="")
     (place / "none.yaml").write_text(recipe)
     capsys.readouterr()
     assert main(["train", str(place / "none.yaml")]) == 2

@@ -13,9 +13,10 @@ from corpora.audio import decode_all
 from corpora.manifest import read_manifest
 from detectors.errors import HearsayError
 from training import loop
-from training.loop import Material, Trainer
-from training.partial_spoof_loss import judge
-from training.recipe import TrainConfig
+from training.clips import Material
+from training.loop import Trainer
+from training.losses import PartialSpoof
+from training.recipe import NetworkRecipe
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +27,9 @@ def material(tmp_path_factory):
     return Material(train, decode_all(train), dev, decode_all(dev))
 
 
-SMALL = TrainConfig(
+SMALL = NetworkRecipe(
     name="small",
     architecture="cnn",
-    manifest="",
     options={"channels": [4, 8], "embedding": 8},
     window=16_000,
     epochs=3,
@@ -86,7 +86,7 @@ def test_the_generators_of_gpus_go_on_too(material, tmp_path, monkeypatch):
 
 def test_it_learns_an_obvious_fake(material, tmp_path):
     seen = []
-    config = replace(SMALL, epochs=8, smoothing=0.0)
+    config = replace(SMALL, epochs=8, label_smoothing=0.0)
     Trainer(config, material, tmp_path / "run.pt").run(lambda e, v: seen.append(v))
     assert seen[-1]["loss"] < 0.8 * seen[0]["loss"]
     assert max(v["held_auc"] for v in seen) > 0.9
@@ -97,9 +97,14 @@ def test_it_learns_an_obvious_fake(material, tmp_path):
     [("cnn", {"channels": [4, 8], "embedding": 8, "dropout": 0.0}),
      ("resnet", {"width": 4, "dropout": 0.0})],
 )  # fmt: skip
-def test_columns_learn_which_seconds_are_synthetic(architecture, options, material, tmp_path):
+def test_frames_learn_which_seconds_are_synthetic(architecture, options, material, tmp_path):
     config = replace(
-        SMALL, architecture=architecture, options=options, columns=1.0, epochs=10, half=False
+        SMALL,
+        architecture=architecture,
+        options=options,
+        partial_spoof_weight=1.0,
+        epochs=10,
+        bfloat16=False,
     )
     trainer = Trainer(config, material, tmp_path / "run.pt")
     rng = np.random.default_rng(0)
@@ -110,16 +115,16 @@ def test_columns_learn_which_seconds_are_synthetic(architecture, options, materi
     x += where * 0.2 * torch.sin(2 * torch.pi * 3000 * t)
     for _ in range(60):
         trainer._batch(x, where.any(1).float(), where)
-    net = trainer.net.eval()
+    net, judge = trainer.net.eval(), PartialSpoof(1.0, smoothing=0.0).judge
     with torch.no_grad():
-        picture = trainer.frontend(trainer.detector.level(x))
-        whole, _, missed = judge(net, picture, where.any(1), where, 0.0)
-        elsewhere = judge(net, picture, where.any(1), where.flip(1), 0.0)[2]
-        moments = net.out(net.pool.alone(net.frames(picture)))[..., 0]
+        spectrogram = trainer.frontend(trainer.detector.level(x))
+        whole, _, missed = judge(net, spectrogram, where.any(1), where)
+        elsewhere = judge(net, spectrogram, where.any(1), where.flip(1))[2]
+        moments = net.out(net.pool.alone(net.frames(spectrogram)))[..., 0]
     quarter = moments.shape[1] // 4
     assert moments[4:, -quarter:].min() > max(moments[:4].max(), moments[4:, :quarter].max())
     assert missed < 0.3 < 1 < elsewhere
-    assert torch.equal(whole, net(picture))
+    assert torch.equal(whole, net(spectrogram))
 
 
 def test_it_stops_when_dev_no_longer_improves(material, tmp_path):
@@ -167,10 +172,10 @@ def test_a_share_of_the_first_weights_is_kept(material, tmp_path):
     Trainer(SMALL, material, tmp_path / "one.pt").detector.save(tmp_path / "one")
     config = replace(SMALL, init=str(tmp_path / "one/weights.safetensors"), epochs=1)
     ends = {}
-    for kept in (0.0, 0.25, 1.0):
-        trainer = Trainer(replace(config, kept=kept), material, tmp_path / f"{kept}.pt")
+    for share in (0.0, 0.25, 1.0):
+        trainer = Trainer(replace(config, interpolate=share), material, tmp_path / f"{share}.pt")
         first = weights(trainer.detector)
-        ends[kept] = weights(trainer.run(lambda *_: None))
+        ends[share] = weights(trainer.run(lambda *_: None))
     moved = 0
     for name, value in first.items():
         assert torch.allclose(ends[1.0][name].float(), value.float(), atol=1e-6) or (

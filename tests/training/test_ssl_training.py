@@ -17,10 +17,11 @@ from detectors.errors import HearsayError
 from detectors.importers.huggingface import load_backbone
 from training.__main__ import main
 from training.augment import Augment
-from training.backbone import resolved
-from training.loop import Material, Trainer, detector_config
-from training.recipe import TrainConfig
-from training.run import check
+from training.check import check
+from training.clips import Material
+from training.initialise import detector_config
+from training.loop import Trainer
+from training.recipe import NetworkRecipe
 
 CLEAN = Augment(*[0.0] * 8)
 
@@ -40,11 +41,10 @@ def folders(tmp_path_factory):
     return {n: backbones.backbone(root / n, n) for n in ("wav2vec2", "wavlm", "whisper")}
 
 
-def recipe(folder, **options) -> TrainConfig:
-    return TrainConfig(
+def recipe(folder, **options) -> NetworkRecipe:
+    return NetworkRecipe(
         name="ssl",
         architecture="ssl",
-        manifest="",
         options={"backbone": str(folder), **options},
         frontend="raw",
         window=8_000,
@@ -53,7 +53,7 @@ def recipe(folder, **options) -> TrainConfig:
         batch=4,
         crop_s=(0.4, 0.5),
         lr=3e-3,
-        half=False,  # bfloat16 is slow on a CPU without instructions for it
+        bfloat16=False,  # bfloat16 is slow on a CPU without instructions for it
         augment=CLEAN,
     )
 
@@ -128,28 +128,28 @@ def test_a_stopped_lora_run_goes_on_to_the_same_weights(material, folders, tmp_p
 
 
 def test_a_whisper_reads_the_window_and_no_more(folders):
-    options = resolved(replace(recipe(folders["whisper"]), window=16_000))
+    options = detector_config(replace(recipe(folders["whisper"]), window=16_000)).options
     assert options["backbone"]["max_source_positions"] == 50
     assert options["features"]["samples"] == 16_000
-    longer = resolved(replace(recipe(folders["whisper"]), window=16_100))
+    longer = detector_config(replace(recipe(folders["whisper"]), window=16_100)).options
     assert longer["features"]["samples"] == 16_320
-    longest = resolved(replace(recipe(folders["whisper"]), window=60 * 16_000))
+    longest = detector_config(replace(recipe(folders["whisper"]), window=60 * 16_000)).options
     assert longest["backbone"]["max_source_positions"] == 1500
 
 
 def test_other_architectures_may_call_an_option_backbone():
     config = replace(recipe("anything"), architecture="cnn")
-    assert resolved(config) == {"backbone": "anything"}
+    assert detector_config(config).options == {"backbone": "anything"}
 
 
 def test_a_backbone_that_is_not_there_is_refused_before_anything_is_read(tmp_path, capsys):
     with pytest.raises(HearsayError, match="neither a folder nor the name of a hub model"):
         check(recipe("/no/such/folder"))
     (tmp_path / "ssl.yaml").write_text(
-        "name: ssl\narchitecture: ssl\nmanifest: none.csv\nfrontend: raw\n"
-        f"options: {{backbone: {tmp_path}}}\n"
+        f"name: ssl\narchitecture: ssl\nfrontend: raw\noptions: {{backbone: {tmp_path}}}\n"
     )
-    code = main(["train", str(tmp_path / "ssl.yaml"), "--out", str(tmp_path / "out")])
+    arguments = ["--manifest", "none.csv", "--out", str(tmp_path / "out")]
+    code = main(["train", str(tmp_path / "ssl.yaml"), *arguments])
     assert code == 2 and "config.json is missing" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
