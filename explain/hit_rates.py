@@ -2,11 +2,11 @@
 
     hit_rate(load("cnn"), "shapley-time")     # HitRate(auc=0.75, ..., pointing=0.81, ..., n=104)
 
-`measured/` holds one JSON file a detector, written by `hearsay evaluate-explanations --out`. Figures
-belong to a detector's digest, whatever name it goes by: a retrained one has not been measured. Each
-figure is [value, low, high, n] under "condition/metric", with its 95 % interval and what it is a
-mean over. Real recordings were spliced with vocoded copies of themselves, and a method is right
-where it is higher inside the splice ("time", of seconds; "band", of 1 kHz) than outside.
+`measured/` holds one JSON file a detector, written by `hearsay evaluate-explanations --out`.
+Figures belong to a detector's digest, whatever name it goes by: a retrained one has not been
+measured. Each figure is [value, low, high, n] under "condition/metric", with its 95 % interval and
+what it is a mean over. Real recordings were spliced with vocoded copies of themselves, and a method
+is right where it is higher inside the splice ("time", of seconds; "band", of 1 kHz) than outside.
 """
 
 from __future__ import annotations

@@ -103,8 +103,8 @@ def time_game(
     plays: how many coalitions are going to be played, which decides what is worth preparing.
     baseline, seed, bank: see `masking.baseline`; worths are means over `backgrounds` draws of it
     (default: 4 of a bank, else 1). A network that passes over what is absent hears none of them.
-    start_s: see `most_suspicious_segment`. whole: all of the clip's windows are scored and pooled as the
-    detector does. Raises ExplainError.
+    start_s: see `most_suspicious_segment`. whole: all of the clip's windows are scored and pooled
+    as the detector does. Raises ExplainError.
     """
     count = BACKGROUNDS.get(baseline, 1) if backgrounds is None else backgrounds
     if count < 1:

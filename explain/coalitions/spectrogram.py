@@ -68,7 +68,8 @@ def spectrum(
     """The spectrum of the analysed segment.
 
     baseline: its floor. "noise" is the clip's background spectrum (`masking.background`, constant
-    in time), "zeros" is digital silence. start_s: see `most_suspicious_segment`. Raises ExplainError.
+    in time), "zeros" is digital silence. start_s: see `most_suspicious_segment`.
+    Raises ExplainError.
     """
     if baseline not in FLOORS:
         raise ExplainError(f"There is no baseline '{baseline}'; there are {', '.join(FLOORS)}.")

@@ -33,9 +33,10 @@ def attribute(
     """Owen values (bands, windows) of equal patches of the analysed segment.
 
     pairs: orders of arrival that are drawn, 2 or more, each played forwards and backwards; a pair
-    costs 2 * (windows * bands - 1) forwards; by default about as many as `spectrogram.patches_budget`
-    pays for. stderr is over pairs; every order adds up to v(all) - v(none), so residual is zero but
-    for rounding. baseline and start_s: see `spectrogram.spectrum`. Raises ExplainError.
+    costs 2 * (windows * bands - 1) forwards; by default about as many as
+    `spectrogram.patches_budget` pays for. stderr is over pairs; every order adds up to
+    v(all) - v(none), so residual is zero but for rounding. baseline and start_s: see
+    `spectrogram.spectrum`. Raises ExplainError.
     """
     if pairs is not None and pairs < 2:
         raise ExplainError(f"pairs is a number from 2, not {pairs}.")

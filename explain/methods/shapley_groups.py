@@ -34,8 +34,8 @@ def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = Non
     `names` are the groups'; there is neither a time nor a frequency axis. The features of an absent
     group stand at their means over the training set, the network's `mean`, so the baseline is the
     same for every clip, and empty is the logit of an average voice. start_s: see
-    `most_suspicious_segment`. residual is the distance from the efficiency axiom, sum = v(all) - v(none).
-    Raises ExplainError for a detector without feature groups.
+    `most_suspicious_segment`. residual is the distance from the efficiency axiom, sum = v(all) -
+    v(none). Raises ExplainError for a detector without feature groups.
     """
     reason = refusal(detector)
     if reason:

@@ -50,8 +50,8 @@ def attribute(
     level that they have in it. At each middle stands the mean of the windows that reach it, the
     nearer the more; cells a quarter of `hop_s` long lie on straight lines from one to the next,
     divided by the number of cells, so that the map adds up to what is said on average. Positive:
-    alone it would be called fake. start_s: see `most_suspicious_segment`. No completeness is promised
-    (empty and residual are NaN). Raises ExplainError.
+    alone it would be called fake. start_s: see `most_suspicious_segment`. No completeness is
+    promised (empty and residual are NaN). Raises ExplainError.
     """
     reason = refusal(detector)
     if reason:
