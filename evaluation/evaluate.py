@@ -141,8 +141,8 @@ def _verdicts(
     llr: NDArray[np.float64], labels: NDArray[np.int64], calibration: Calibration
 ) -> dict[str, dict[str, int]]:
     """{label: {verdict: clips}}."""
-    said = [calibration.verdict(value) for value in llr]
-    counts = Counter(zip(labels.tolist(), said, strict=True))
+    verdicts: list[str] = [calibration.verdict(value) for value in llr]
+    counts = Counter(zip(labels.tolist(), verdicts, strict=True))
     return {
         label: {verdict: counts[spoof, verdict] for verdict in VERDICTS}
         for label, spoof in (("spoof", 1), ("bonafide", 0))
