@@ -23,13 +23,14 @@ from typing import Any
 import gradio as gr
 
 from detectors import BUNDLED, bundled
+from detectors.assessment import assess
 from detectors.pool import DetectorPool
 from detectors.runtime import prepare
-from page import cards, evidence, service
-from page.analysis import Report, analyse, judge
-from page.answer import answer
-from page.closer_panel import CloserPanel, playable
-from page.panels import EMPTY, nothing, panels
+from page import service, views
+from page.on_demand_panel import OnDemandPanel, playable
+from page.pipeline import LONGEST_S, analyse
+from page.rendering import render
+from page.report import EMPTY, Report
 
 HERE = Path(__file__).parent
 EXAMPLES = sorted((HERE / "page" / "examples").glob("*.flac"))
@@ -38,10 +39,10 @@ Updates = dict[Any, Any]
 
 
 class Page:
-    """The components, their layout and their events, serving what is on a shelf."""
+    """The components, their layout and their events, serving what a pool holds."""
 
-    def __init__(self, shelf: DetectorPool) -> None:
-        self.shelf = shelf
+    def __init__(self, pool: DetectorPool) -> None:
+        self.pool = pool
         with gr.Blocks(
             title="Hearsay", analytics_enabled=False, delete_cache=(600, 3600)
         ) as self.blocks:
@@ -52,7 +53,7 @@ class Page:
 
     def _lay_out(self) -> None:
         self.report = gr.State(EMPTY, time_to_live=3600)
-        gr.HTML(cards.HEADER, elem_classes="hs")
+        gr.HTML(render("header"), elem_classes="hs")
         self.notices = gr.HTML("", elem_classes="hs", elem_id="notices")
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
@@ -69,9 +70,9 @@ class Page:
                         gr.Button(path.stem.replace("-", " "), size="sm", min_width=120)
                         for path in EXAMPLES
                     ]
-                gr.HTML(cards.PRIVACY, elem_classes="hs")
+                gr.HTML(render("privacy"), elem_classes="hs")
             with gr.Column(scale=6, min_width=320):
-                verdict = gr.HTML(cards.WELCOME, elem_classes="hs", elem_id="verdict")
+                verdict = gr.HTML(render("welcome"), elem_classes="hs", elem_id="verdict")
                 with gr.Accordion("Advanced", open=False):
                     self.prior = gr.Slider(
                         1,
@@ -87,46 +88,58 @@ class Page:
         self.panels = {"verdict": verdict}
         for name in ("seconds", "timeline", "bands", "detectors"):
             self.panels[name] = gr.HTML("", elem_classes="hs", elem_id=name)
-        self.closer = CloserPanel()
+        self.on_demand = OnDemandPanel(self.pool.detectors)
         with gr.Row(equal_height=False):
             with gr.Column(min_width=320, elem_id="about"):
                 self.panels["facts"] = gr.HTML("", elem_classes="hs", elem_id="facts")
             with gr.Column(min_width=320):
-                gr.HTML(cards.LIMITS, elem_classes="hs")
+                gr.HTML(render("limits"), elem_classes="hs")
         self.served = gr.HTML("", elem_classes="hs", elem_id="served")
         self.timer = gr.Timer(5)
 
     def _connect(self) -> None:
-        shown = [*self.panels.values(), self.sound, self.report, *self.closer.parts]
+        shown = [*self.panels.values(), self.sound, self.report, *self.on_demand.parts]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         busy: dict[str, Any] = {"concurrency_id": ONE_AT_A_TIME, "concurrency_limit": 1}
-        heard = self.audio.change(
-            self.hear, [self.audio, self.prior], shown, trigger_mode="always_last", **quiet, **busy
+        assessed = self.audio.change(
+            self.assess_and_explain,
+            [self.audio, self.prior],
+            shown,
+            trigger_mode="always_last",
+            **quiet,
+            **busy,
         )
         # in the browser: the server is the one that did not answer
-        heard.failure(None, None, self.panels["verdict"], js=f"() => {cards.BUSY!r}", **quiet)
-        self.closer.connect(self.audio, self.report, self.prior, quiet, busy)
-        weighed = [self.panels["verdict"], self.panels["detectors"]]
-        about = [self.report, self.prior]
+        assessed.failure(
+            None, None, self.panels["verdict"], js=f"() => {render('busy')!r}", **quiet
+        )
+        self.on_demand.connect(self.audio, self.report, self.prior, quiet, busy)
         # one queue for both: the last prior that was asked for is the last one answered
-        turn: dict[str, Any] = {"concurrency_id": "weighing", "concurrency_limit": 1}
-        self.prior.input(self.weigh, about, weighed, trigger_mode="always_last", **quiet, **turn)
-        heard.success(self.weigh, about, weighed, **quiet, **turn)  # it may have moved meanwhile
+        prior: dict[str, Any] = {
+            "fn": self.change_prior,
+            "inputs": [self.report, self.prior],
+            "outputs": [self.panels["verdict"], self.panels["detectors"]],
+            "concurrency_id": "prior",
+            "concurrency_limit": 1,
+            **quiet,
+        }
+        self.prior.input(trigger_mode="always_last", **prior)
+        assessed.success(**prior)  # it may have moved meanwhile
         for button, path in zip(self.examples, EXAMPLES, strict=True):
             button.click(lambda path=path: str(path), None, self.audio, **quiet)
-        service_lines = [self.notices, self.served]
-        self.blocks.load(self.served_now, None, service_lines, queue=False, **quiet)
-        self.timer.tick(self.served_now, None, service_lines, queue=False, **quiet)
+        lines = [self.notices, self.served]
+        self.blocks.load(self.service_lines, None, lines, queue=False, **quiet)
+        self.timer.tick(self.service_lines, None, lines, queue=False, **quiet)
 
     def _api(self) -> None:
         file = gr.Audio(type="filepath", format=None, label="file", visible=False)
         prior = gr.Number(0.5, minimum=0.001, maximum=0.999, label="prior", visible=False)
         detector = gr.Textbox("", label="detector", visible=False)
-        said = gr.JSON(label="answer", visible=False)
+        answer = gr.JSON(label="answer", visible=False)
         gr.Button(visible=False).click(
             self.analyze,
             [file, prior, detector],
-            said,
+            answer,
             api_name="analyze",
             concurrency_id=ONE_AT_A_TIME,
             concurrency_limit=1,
@@ -134,35 +147,38 @@ class Page:
 
     # --- events ---
 
-    def hear(self, path: str | None, percent: float) -> Iterator[Updates]:
+    def assess_and_explain(self, path: str | None, percent: float) -> Iterator[Updates]:
         """Analyse a recording that was uploaded, recorded or chosen."""
-        cleared = self._named(nothing()) | {self.sound: ""} | self.closer.cleared()
+        cleared = self._panels(views.nothing()) | {self.sound: ""} | self.on_demand.cleared()
         if path is None:
             yield cleared | {self.report: EMPTY}
             return
-        last = EMPTY
         yield cleared
-        for report in analyse(path, self.shelf.detectors()):
-            updates = self._shown(report, percent, last)
+        last = EMPTY
+        for report in analyse(path, self.pool.detectors(), percent / 100):
+            updates = self._panels(views.panels(report, last))
             if report.wave is not None and last.wave is None:
-                updates[self.sound] = evidence.sound(playable(report.wave.samples, self.sound))
-            yield updates
+                address = playable(report.wave.samples, self.sound)
+                updates[self.sound] = render("sound", address=address)
+            if report.explained and not report.step:
+                updates |= self.on_demand.opened(report)
+            yield updates | {self.report: replace(report, wave=None)}
             last = report
 
-    def weigh(self, scored: Report, percent: float) -> Updates:
-        """Verdict and table under another prior: the detectors are not asked again."""
-        if not scored.opinions:
+    def change_prior(self, report: Report, percent: float) -> Updates:
+        """Verdict and table under another prior: the detectors do not score again."""
+        if not report.results:
             return gr.skip()
-        prior = percent / 100
+        moved = report.at(percent / 100)
         return {
-            self.panels["verdict"]: cards.verdict_card(scored, prior),
-            self.panels["detectors"]: cards.detectors_panel(scored, prior),
+            self.panels["verdict"]: views.verdict_card(moved),
+            self.panels["detectors"]: views.detectors_panel(moved),
         }
 
-    def served_now(self) -> tuple[str, str]:
+    def service_lines(self) -> tuple[str, str]:
         """Notices about the registry, and the versions in service."""
-        versions = [version for version, _ in self.shelf.detectors()]
-        return cards.notices(self.shelf.notices), cards.served(versions)
+        versions = [version for version, _ in self.pool.detectors()]
+        return views.notices(self.pool.notices), views.served(versions)
 
     def analyze(self, file: str, prior: float = 0.5, detector: str = "") -> dict[str, Any]:
         """Score a recording for signs of synthesis.
@@ -170,24 +186,16 @@ class Page:
         file: a recording of up to 10 minutes and 20 MB. prior: the share of fakes among recordings
         like this one, between 0 and 1. detector: whose verdict to give; the best one's if empty.
 
-        Returns verdict ("fake", "real", "inconclusive", or why there is none: "no-speech",
-        "too-short", "unreadable", ...), words, p_fake, llr (natural log, positive = fake),
-        detector, models (a row each), windows (llr by start_s and end_s), facts and error.
+        Returns verdict ("fake", "real", "inconclusive", or null), p_fake, llr (natural log,
+        positive = fake), detector, models (one object each), windows (llr by start_s and end_s),
+        facts, error (why there is no verdict) and more: see docs/answer.schema.json.
         """
-        *_, report = judge(file, self.shelf.detectors())
-        return answer(report, prior, detector)
+        detectors = {version.name: detector for version, detector in self.pool.detectors()}
+        found = replace(assess(file, detectors, prior, LONGEST_S), file=Path(file).name)
+        return (found.by(detector) if detector and not found.error else found).to_dict()
 
-    # --- parts ---
-
-    def _named(self, html: dict[str, str]) -> Updates:
+    def _panels(self, html: dict[str, str]) -> Updates:
         return {self.panels[name]: value for name, value in html.items()}
-
-    def _shown(self, report: Report, percent: float, last: Report) -> Updates:
-        updates = self._named(panels(report, percent / 100, last))
-        updates[self.report] = replace(report, wave=None)
-        if report.explained and not report.step:
-            updates |= self.closer.opened(report)
-        return updates
 
 
 def theme() -> gr.themes.Base:
@@ -237,9 +245,9 @@ def main(names: Sequence[str] = ()) -> None:
     folders = [BUNDLED / name for name in names or bundled()]
     with tempfile.TemporaryDirectory(prefix="hearsay-") as uploads:
         os.environ["GRADIO_TEMP_DIR"] = uploads
-        shelf = DetectorPool(folders)
-        page = Page(shelf)
-        service.start(shelf, folders)
+        pool = DetectorPool(folders)
+        page = Page(pool)
+        service.start(pool, folders)
         try:
             launch(page, host, int(port))
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Pictures of a recording and of what decided, as HTML and SVG.
+"""Plots of a recording and of what decided, as SVG in HTML.
 
 They take their colours from the page (light or dark), stretch to any width and share one clock:
 `player.js` moves a cursor over every `.area` with data-from and data-to, and plays from a click or
@@ -8,45 +8,31 @@ Warm colours and upwards are evidence for fake, cool colours and downwards for r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Iterable
 
 import numpy as np
+from markupsafe import Markup, escape
 
-from detectors import Score, Waveform
+from detectors import Waveform
+from detectors.assessment import DetectorResult
 from detectors.audio.reader import RATE
-from detectors.config import Calibration
 from explain import Explanation, decisive_seconds
 from explain.explanation import FAINT, over_time
+
+from .rendering import side, signed, towards
 
 COLUMNS = 640  # points across a drawn waveform
 REACH = 33  # height of the longest bar in per cent: its label fits beyond it
 FEW, MANY = 10, 16  # windows whose values have room on a narrow screen, and on any
 
 
-def side(value: float) -> str:
-    """ "fake" or "real": what a value speaks for."""
-    return "fake" if value > 0 else "real"
-
-
-def towards(value: float) -> str:
-    """A value with its direction in words."""
-    return f"{signed(value)} towards {side(value)}"
-
-
-def signed(value: float) -> str:
-    """A value with its sign and two digits that say something: "+1.3", "-0.04", "0.00"."""
-    said = f"{value:+.2f}" if abs(value) < 0.095 else f"{value:+.1f}"
-    return said if float(said) else said[1:]
-
-
 # --- time ---
 
 
-def waveform(wave: Waveform, explanation: Explanation | None = None) -> str:
+def waveform(wave: Waveform, explanation: Explanation | None = None) -> Markup:
     """The waveform, with each window of the explanation lit by its share in the decision.
 
-    Without an explanation the whole recording is drawn, with one its stretch, and bars below.
+    Without an explanation the whole recording is drawn, with one its segment, and bars below.
     """
     start, end = 0.0, wave.facts.seconds
     if explanation is None or explanation.times is None:
@@ -76,26 +62,26 @@ def waveform(wave: Waveform, explanation: Explanation | None = None) -> str:
     told = ", ".join(f"{a:.1f} to {b:.1f} s {towards(value)}" for a, b, value in strongest)
     area = _area(svg, start, end, f"Waveform with the decisive seconds lit: {told}.", 130)
     middle = '<line class="zero" x1="0" x2="1000" y1="50" y2="50"/>'
-    alt = "Bars for each stretch: upwards is towards fake, downwards towards real."
+    alt = "Bars for each segment: upwards is towards fake, downwards towards real."
     kind = "bars" if len(labels) <= FEW else "bars many"
     below = _area(middle + "".join(bars), start, end, alt, 96, "".join(labels), kind)
     return plot(area + below, start, end)
 
 
-def timeline(wave: Waveform, score: Score, calibration: Calibration) -> str:
+def timeline(wave: Waveform, result: DetectorResult) -> Markup:
     """LLR of every window over the whole recording, with threshold and band of "inconclusive"."""
     end = wave.facts.seconds
-    llrs = [window.llr for window in score.windows]
-    low, high = calibration.abstain
+    llrs = [window.llr for window in result.windows]
+    low, high = result.calibration.abstain
     reach = 1.15 * max(3.0, *(abs(llr) for llr in (*llrs, low, high)))
 
     def y(llr: float) -> float:
         return 50 - 50 * llr / reach
 
-    points = [(500 * (w.start_s + w.end_s) / end, y(w.llr)) for w in score.windows]
+    points = [(500 * (w.start_s + w.end_s) / end, y(w.llr)) for w in result.windows]
     points = [(0.0, points[0][1]), *points, (1000.0, points[-1][1])]
     line = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
-    limit = y(calibration.threshold)
+    limit = y(result.calibration.threshold)
     closed = f"0,{limit:.1f} {line} 1000,{limit:.1f}"
     band = _rect(0, y(high), 1000, y(low) - y(high), "unsure", opacity=0.16) if high > low else ""
     fills = "".join(
@@ -105,54 +91,15 @@ def timeline(wave: Waveform, score: Score, calibration: Calibration) -> str:
     )
     rule = f'<line class="threshold" x1="0" x2="1000" y1="{limit:.1f}" y2="{limit:.1f}"/>'
     svg = f'{band}<g opacity="0.4">{fills}</g>{rule}<polyline class="llr" points="{line}"/>'
-    worst = max(score.windows, key=lambda window: window.llr)
+    worst = result.strongest_window
     alt = f"Evidence over time; strongest for fake from {worst.start_s:.1f} to {worst.end_s:.1f} s."
     words = '<span class="corner top fake">fake</span><span class="corner bottom real">real</span>'
     return plot(_area(svg, 0, end, alt, 140, words), 0, end)
 
 
-def strip(samples: np.ndarray, peak: float, alt: str) -> str:
+def strip(samples: np.ndarray, peak: float, alt: str) -> Markup:
     """A small waveform of (n,) samples, `peak` filling its height."""
-    return _area(_envelope(samples, "wave", peak), 0, len(samples) / RATE, alt, 52)
-
-
-# --- by name ---
-
-
-def bars(rows: Sequence[tuple[str, float]]) -> str:
-    """A bar for each (name, value), to the right for fake and to the left for real."""
-    peak = max((abs(value) for _, value in rows), default=0.0) or 1.0
-    lines = "".join(
-        f'<dt>{escape(name)}</dt><dd><i class="{side(value)}" style="'
-        f'{"left" if value > 0 else "right"}:50%;width:{50 * abs(value) / peak:.1f}%"></i>'
-        f"<span>{signed(value)}</span></dd>"
-        for name, value in rows
-    )
-    return f'<dl class="names">{lines}</dl>'
-
-
-# --- probability ---
-
-
-def scale(marks: Sequence[tuple[str, float]], band: tuple[float, float]) -> str:
-    """P(fake) from 0 to 100 %: a big mark for the first (name, p), small ones for the others.
-
-    band: the probabilities between which the verdict is "inconclusive".
-    """
-    low, high = (100 * edge for edge in band)
-    zone = f'<i class="band" style="left:{low:.1f}%;width:{high - low:.1f}%"></i>'
-    kinds = ["mark main", *["mark"] * (len(marks) - 1)]
-    dots = "".join(
-        f'<i class="{kind}" style="left:{100 * p:.1f}%" title="{escape(name)}"></i>'
-        for kind, (name, p) in reversed(list(zip(kinds, marks, strict=True)))
-    )
-    said = ", ".join(f"{name} {100 * p:.0f} %" for name, p in marks)
-    return (
-        f'<div class="scale" role="img" aria-label="{escape(f"P(fake): {said}")}">'
-        f'<div class="track">{zone}{dots}</div>'
-        '<div class="ends"><span class="real">real</span><span>50 %</span>'
-        '<span class="fake">fake</span></div></div>'
-    )
+    return Markup(_area(_envelope(samples, "wave", peak), 0, len(samples) / RATE, alt, 52))
 
 
 # --- parts ---
@@ -193,7 +140,7 @@ def _area(
 
 
 def frame(inside: str, start: float, end: float, alt: str, height: int, kind: str) -> str:
-    """A picture of the seconds from start to end, over which the player's cursor moves."""
+    """A drawing of the seconds from start to end, over which the player's cursor moves."""
     return (
         f'<div class="area {kind}" style="height:{height}px" role="slider" tabindex="0" '
         f'aria-label="{escape(alt)} Arrow keys move through the sound, Enter plays it." '
@@ -202,15 +149,15 @@ def frame(inside: str, start: float, end: float, alt: str, height: int, kind: st
     )
 
 
-def plot(areas: str, start: float, end: float) -> str:
-    """Pictures of the same seconds above their clock."""
+def plot(areas: str, start: float, end: float) -> Markup:
+    """Drawings of the same seconds above their clock."""
     marks = ""
     for at in _ticks(start, end):
         share = (at - start) / (end - start)
         kind = "first" if share < 0.03 else "last" if share > 0.97 else ""
         marks += f'<span class="{kind}" style="left:{100 * share:.2f}%">{clock(at)}</span>'
     axis = f'<div class="axis" aria-hidden="true">{marks}</div>'
-    return f'<div class="plot">{areas}{axis}</div>'
+    return Markup(f'<div class="plot">{areas}{axis}</div>')
 
 
 def clock(seconds: float) -> str:

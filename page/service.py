@@ -16,32 +16,32 @@ from detectors.errors import HearsayError, reason
 from detectors.pool import DetectorPool
 
 
-def start(shelf: DetectorPool, bundled: Sequence[Path]) -> threading.Thread:
+def start(pool: DetectorPool, bundled: Sequence[Path]) -> threading.Thread:
     """Warm up, put the bundled detectors into the registry, then follow its champions.
 
-    The shelf serves the bundled detectors meanwhile. A registry out of reach is a notice of the
-    shelf, not the end of the page.
+    The pool serves the bundled detectors meanwhile. A registry out of reach is a notice of the
+    pool, not the end of the page.
     """
     thread = threading.Thread(
-        target=_start, args=(shelf, bundled), name="hearsay-start", daemon=True
+        target=_start, args=(pool, bundled), name="hearsay-start", daemon=True
     )
     thread.start()
     return thread
 
 
-def _start(shelf: DetectorPool, bundled: Sequence[Path]) -> None:
-    warm_up(shelf)
+def _start(pool: DetectorPool, bundled: Sequence[Path]) -> None:
+    warm_up(pool)
     try:
         registry.seed(bundled)
     except (HearsayError, OSError) as error:  # the champions are followed all the same
         print(reason(error), file=sys.stderr)
-    shelf.watch()
+    pool.watch()
 
 
-def warm_up(shelf: DetectorPool) -> None:
+def warm_up(pool: DetectorPool) -> None:
     """Let everything that a first recording would wait for run once."""
     hiss = np.random.default_rng(0).normal(0, 0.05, RATE).astype(np.float32)
     speech_seconds(hiss)
     with torch.inference_mode():
-        for _, detector in shelf.detectors():
+        for _, detector in pool.detectors():
             detector.logits(torch.from_numpy(np.resize(hiss, detector.config.window))[None])

@@ -10,6 +10,7 @@ import io
 
 import numpy as np
 import torch
+from markupsafe import Markup
 from PIL import Image
 
 from detectors import Waveform
@@ -18,9 +19,10 @@ from explain import Explanation, decisive_seconds
 from explain.explanation import rebin
 from explain.saliency_colours import heat
 
-from .figures import frame, plot, side, signed, towards
+from .figures import frame, plot
+from .rendering import side, signed, towards
 
-N_FFT, HOP = 512, 64  # 32-ms frames every 4 ms: a picture about a thousand pixels wide
+N_FFT, HOP = 512, 64  # 32-ms frames every 4 ms: about a thousand pixels wide
 RANGE_DB = 70.0
 WARM, COOL = (249, 115, 22), (37, 99, 235)
 
@@ -29,7 +31,7 @@ def spectrogram(
     wave: Waveform,
     explanation: Explanation | None = None,
     span: tuple[float, float] | None = None,
-) -> str:
+) -> Markup:
     """Loudness by time and frequency, 0 to 8 kHz, under the saliency of the explanation.
 
     Drawn are the seconds of the explanation, or of span where it has none, 65 at most.
@@ -39,11 +41,11 @@ def spectrogram(
         start, end = float(explanation.times[0]), float(explanation.times[-1])
     samples = wave.samples[round(start * RATE) : round(end * RATE)]
     ink = _loudness(samples)
-    layers = f'<img class="ink" alt="" src="{_picture(_black(ink))}"/>'
+    layers = f'<img class="ink" alt="" src="{_data_address(_black(ink))}"/>'
     alt = "Spectrogram."
     if explanation is not None and explanation.freqs is not None:
         colours = _coloured(heat(explanation, ink.shape))
-        layers += f'<img class="heat" alt="" src="{_picture(colours)}"/>'
+        layers += f'<img class="heat" alt="" src="{_data_address(colours)}"/>'
         strongest = loudest_cells(explanation)
         alt = f"Spectrogram with what decided coloured; strongest {strongest}."
     ticks = "".join(
@@ -106,8 +108,8 @@ def _coloured(strength: np.ndarray) -> np.ndarray:
     return np.dstack([colour, (215 * np.abs(strength)).astype(np.uint8)])
 
 
-def _picture(rgba: np.ndarray) -> str:
-    """(f, t, 4) with frequency rising -> data address of a WebP picture, 0 Hz at the bottom."""
+def _data_address(rgba: np.ndarray) -> str:
+    """(f, t, 4) with frequency rising -> data address of a WebP image, 0 Hz at the bottom."""
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(rgba[::-1])).save(file, "WEBP", quality=80)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

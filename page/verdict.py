@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from detectors import Config
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 # Kind of verdict -> the words on the page: a kind is a Calibration's verdict or an AudioError's.
 WORDS = {
@@ -42,49 +41,49 @@ def prior_in_words(prior: float) -> str:
     return f"if {100 * prior:.0f} in 100 recordings like this one are fake"
 
 
-def error_rates(name: str, config: Config) -> str:
-    """How often a detector is wrong, from what was measured with it.
+def error_rates(name: str, figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """How often a detector is wrong, from what was measured with it: figures by split.
 
     At the line that was drawn on dev where that was measured, else at the one that suits best.
     """
     for split, where in SPLITS.items():
-        rate = config.eer(split)
+        measured = figures.get(split, {})
+        rate = measured.get("eer")
         if rate is None:
             continue
-        figures = config.figures[split]
-        if "sensitivity" in figures and "specificity" in figures:
-            missed, accused = (100 * (1 - figures[k]) for k in ("sensitivity", "specificity"))
+        if "sensitivity" in measured and "specificity" in measured:
+            missed, accused = (100 * (1 - measured[k]) for k in ("sensitivity", "specificity"))
             return (
                 f"Made to choose, {name} called {accused:.0f} in 100 real voices fake and missed "
                 f"{missed:.0f} in 100 fakes {where}."
             )
         interval = ""
-        if figures.get("eer_ci"):
-            low, high = (100 * float(end) for end in figures["eer_ci"])
+        if measured.get("eer_ci"):
+            low, high = (100 * float(end) for end in measured["eer_ci"])
             interval = f" (95 % interval: {low:.0f} to {high:.0f})"
         return f"{name} was wrong on {100 * rate:.0f} in 100 recordings{interval} {where}."
     return f"How often {name} is wrong has not been measured."
 
 
-def meaning(kind: str, name: str, config: Config) -> str:
+def meaning(kind: str, name: str, figures: Mapping[str, Mapping[str, Any]]) -> str:
     """What a verdict of this kind stands on."""
     if kind == "inconclusive":
         weak = "Too weak to call: evidence of this strength comes from real and fake voices alike."
-        return f"{weak} {error_rates(name, config)}"
-    return error_rates(name, config)
+        return f"{weak} {error_rates(name, figures)}"
+    return error_rates(name, figures)
 
 
-def agreement(opinions: Sequence[tuple[str, str]]) -> str:
+def agreement(verdicts: Sequence[tuple[str, str]]) -> str:
     """Do the detectors agree? One sentence from (name, kind) pairs, the verdict's own first."""
-    if len(opinions) < 2:
+    if len(verdicts) < 2:
         return ""
-    kinds = {kind for _, kind in opinions}
+    kinds = {kind for _, kind in verdicts}
     if len(kinds) == 1:
-        both = "Both" if len(opinions) == 2 else f"All {_number(len(opinions))}"
-        return f"{both} detectors {_say(opinions[0][1], plural=True)}."
+        both = "Both" if len(verdicts) == 2 else f"All {_number(len(verdicts))}"
+        return f"{both} detectors {_say(verdicts[0][1], plural=True)}."
     parts = []
-    for kind in sorted(kinds, key=[kind for _, kind in opinions].index):
-        names = [name for name, said in opinions if said == kind]
+    for kind in sorted(kinds, key=[kind for _, kind in verdicts].index):
+        names = [name for name, said in verdicts if said == kind]
         parts.append(f"{_join(names)} {_say(kind, plural=len(names) > 1)}")
     if {"fake", "real"} <= kinds:
         return f"The detectors disagree: {', '.join(parts)}. Treat the verdict with care."

@@ -12,7 +12,7 @@ from toys import hiss
 from voice import voice
 
 from detectors import BUNDLED, bundled, registry
-from page.methods import named
+from explain import METHODS
 
 EXAMPLES = Path(__file__).parents[2] / "page" / "examples"
 QUICK = ("cnn", "res-tssdnet")
@@ -238,7 +238,7 @@ def test_another_method_is_drawn_with_how_often_it_is_right(browser, quick):
     choose(page, "method", "Occlusion")
     choose(page, "explained", "res-tssdnet")  # on most others loudness finds bands as well
     page.wait_for_function(
-        f"document.querySelector('#method input').value === '{named('sliding-window')}'"
+        f"document.querySelector('#method input').value === '{METHODS['sliding-window'].title}'"
     )
     choose(page, "method", "Shapley values by band")
     page.click("#explain")

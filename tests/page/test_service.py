@@ -17,6 +17,6 @@ def test_champions_are_followed_even_where_nothing_can_be_registered(monkeypatch
 
     monkeypatch.setattr(service.registry, "seed", fail)
     watched = []
-    shelf = SimpleNamespace(detectors=lambda: [], watch=lambda: watched.append(True))
-    service.start(shelf, []).join()
+    pool = SimpleNamespace(detectors=lambda: [], watch=lambda: watched.append(True))
+    service.start(pool, []).join()
     assert watched == [True] and str(error).rstrip(".") in capsys.readouterr().err

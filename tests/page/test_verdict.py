@@ -4,7 +4,6 @@ import math
 
 import pytest
 
-from detectors import Config
 from detectors.config import Calibration
 from page import verdict
 
@@ -37,27 +36,23 @@ def test_certainty_is_not_claimed(p, words):
     assert verdict.percent(p) == words
 
 
-def config(**figures) -> Config:
-    return Config("cnn", "cnn", figures=figures)
-
-
 def test_error_rates_are_the_detectors_own_and_prefer_what_it_never_heard():
-    both = config(dev={"eer": 0.3}, test={"eer": 0.141, "eer_ci": [0.118, 0.172]})
+    both = dict(dev={"eer": 0.3}, test={"eer": 0.141, "eer_ci": [0.118, 0.172]})
     said = verdict.error_rates("cnn", both)
     assert "14 in 100" in said and "12 to 17" in said and "never heard" in said
-    assert "30 in 100" in verdict.error_rates("cnn", config(dev={"eer": 0.3}))
-    assert "has not been measured" in verdict.error_rates("cnn", config())
+    assert "30 in 100" in verdict.error_rates("cnn", dict(dev={"eer": 0.3}))
+    assert "has not been measured" in verdict.error_rates("cnn", {})
 
 
 def test_both_kinds_of_error_are_told_where_they_were_counted():
     counted = {"eer": 0.175, "sensitivity": 0.78, "specificity": 0.84}
-    said = verdict.error_rates("fusion", config(test=counted))
+    said = verdict.error_rates("fusion", dict(test=counted))
     assert "16 in 100 real voices fake and missed 22 in 100 fakes" in said
     assert "never heard" in said and "18" not in said
 
 
 def test_inconclusive_says_why():
-    assert verdict.meaning("inconclusive", "cnn", config()).startswith("Too weak to call")
+    assert verdict.meaning("inconclusive", "cnn", {}).startswith("Too weak to call")
 
 
 @pytest.mark.parametrize(

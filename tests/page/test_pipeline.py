@@ -1,7 +1,8 @@
 """The analysis: order of its steps, every way to end without a verdict, and its plain answer."""
 
+import gc
 import io
-import json
+import weakref
 
 import numpy as np
 import pytest
@@ -15,8 +16,7 @@ from detectors import load
 from detectors.models.network import Network
 from detectors.registry import Version
 from explain.catalog import FREQUENCY, TIME, unasked
-from page.analysis import analyse, explained_by, judge, ranked
-from page.answer import answer
+from page.pipeline import analyse, explained_by
 
 
 class Energy(Network):
@@ -45,23 +45,12 @@ THREE = [entry("aasist", 900.0), entry("cnn", 500.0, eer=0.2), entry("resnet", -
 SHORT, LONG = flac(voice(0.9, 1)), flac(voice(3.0, 2))
 
 
-def test_best_on_dev_comes_first_and_the_unmeasured_last():
-    assert [version.name for version, _ in ranked(THREE)] == ["resnet", "cnn", "aasist"]
-
-
-def test_a_lower_cllr_counts_more_than_a_lower_eer():
-    low_eer, low_cllr = entry("cnn", 500.0, eer=0.1), entry("fusion", 500.0, eer=0.2)
-    low_eer[1].config.figures["dev"]["cllr"] = 0.7
-    low_cllr[1].config.figures["dev"]["cllr"] = 0.6
-    assert ranked([low_eer, low_cllr, *THREE])[:2] == [low_cllr, low_eer]
-
-
 def test_verdict_comes_before_the_other_detectors_and_before_explanations():
     reports = list(analyse(LONG, THREE))
-    waiting = [(len(r.opinions), r.seconds is None, r.bands is None) for r in reports]
+    waiting = [(len(r.results), r.seconds is None, r.bands is None) for r in reports]
     assert waiting == sorted(waiting, key=lambda w: (w[0], not w[1], not w[2]))
-    first = next(r for r in reports if r.opinions)
-    assert first.opinions[0].name == "resnet" and first.waiting == ("cnn", "aasist")
+    first = next(r for r in reports if r.results)
+    assert first.results[0].name == "resnet" and first.waiting == ("cnn", "aasist")
     assert first.seconds is None and first.step
     assert [r.share for r in reports] == sorted(r.share for r in reports)
     last = reports[-1]
@@ -69,47 +58,42 @@ def test_verdict_comes_before_the_other_detectors_and_before_explanations():
     assert last.seconds is not None and last.bands is not None and last.explained == "resnet"
 
 
-def test_opinions_are_the_detectors_scores():
-    *_, last = judge(LONG, THREE)
-    for opinion in last.opinions:
-        assert opinion.score == opinion.detector.score(last.wave)
-        assert opinion.milliseconds > 0
-
-
 def test_explanation_is_of_the_detector_that_was_asked_for():
     *_, last = analyse(SHORT, THREE)
-    *_, one = explained_by(last, last.wave, "cnn")
-    *_, other = explained_by(last, last.wave, "aasist")
+    detectors = {version.name: detector for version, detector in THREE}
+    *_, one = explained_by(last, last.wave, "cnn", detectors)
+    *_, other = explained_by(last, last.wave, "aasist", detectors)
     assert one.explained == "cnn" and other.explained == "aasist"
-    assert one.opinions == other.opinions == last.opinions
-    assert other.seconds.full == pytest.approx(900 / 500 * one.seconds.full)
+    assert one.assessment == other.assessment == last.assessment
+    assert other.seconds.made.full == pytest.approx(900 / 500 * one.seconds.made.full)
 
 
 def test_long_recording_is_explained_where_evidence_for_fake_is_strongest():
     quiet, loud = voice(3.0, 1), voice(1.0, 2)
     clip = np.concatenate([0.1 * quiet, loud])
     *_, last = analyse(flac(clip), [entry("toy", 500.0)])
-    assert last.seconds.times[0] == pytest.approx(3.0)
-    assert last.bands.full == pytest.approx(last.seconds.full, rel=1e-3)  # the same stretch
+    assert last.seconds.made.times[0] == pytest.approx(3.0)
+    same = pytest.approx(last.seconds.made.full, rel=1e-3)
+    assert last.bands.made.full == same  # of the same segment
 
 
 def test_a_detector_that_hears_features_is_explained_by_them():
     entries = [(Version("prosody", 1, (), {}), load("prosody"))]
     *_, last = analyse(SHORT, entries)
-    assert last.bands.method == "shapley-groups" and "jitter" in last.bands.names
+    assert last.bands.method == "shapley-groups" and "jitter" in last.bands.drawn.names
 
 
 def test_detector_without_a_number_is_left_out_and_said():
     broken = Version("broken", 1, (), {}), toy(Linear(torch.full((16_000,), torch.nan)))
     *_, last = analyse(SHORT, [broken, entry("cnn")])
-    assert [opinion.name for opinion in last.opinions] == ["cnn"]
+    assert list(last.names) == ["cnn"]
     assert last.notices == ("broken gave no usable number for this recording and was left out.",)
 
 
 def test_no_detectors_is_said():
     *_, last = analyse(SHORT, [])
-    assert last.step == "" and not last.opinions
-    assert answer(last)["error"] == "No detector is in service."
+    assert last.step == "" and not last.results
+    assert last.assessment.error == "No detector is in service."
 
 
 ERRORS = {
@@ -124,28 +108,26 @@ ERRORS = {
 @pytest.mark.parametrize("kind", ERRORS)
 def test_recordings_that_cannot_be_judged_end_with_one_sentence(kind):
     *_, last = analyse(ERRORS[kind], THREE)
-    assert last.error is not None and last.error.kind == kind
-    assert last.step == "" and not last.opinions and not last.waiting
-    said = answer(last)
-    assert said["verdict"] == kind and said["p_fake"] is None and said["error"] == str(last.error)
+    assert last.assessment.error_kind == kind and last.assessment.error
+    assert last.step == "" and not last.results and not last.waiting
 
 
-def test_answer_is_plain_json_with_the_documented_fields():
-    *_, last = judge(LONG, THREE)
-    said = json.loads(json.dumps(answer(last, prior=0.2, detector="cnn")))
-    cnn = next(opinion for opinion in last.opinions if opinion.name == "cnn")
-    assert said["detector"] == "cnn" and said["prior"] == 0.2
-    assert said["llr"] == cnn.score.llr and said["p_fake"] == cnn.score.p_fake(0.2)
-    assert said["verdict"] == cnn.kind(0.2)
-    assert [row["name"] for row in said["models"]] == ["resnet", "cnn", "aasist"]
-    assert said["models"][0]["version"] == 2 and said["models"][0]["eer"]["dev"] == 0.1
-    assert len(said["windows"]) == len(cnn.score.windows) > 1
-    assert said["facts"]["seconds"] == pytest.approx(3.0)
+def test_methods_on_offer_begin_with_the_best_that_is_not_drawn():
+    *_, last = analyse(SHORT, THREE)
+    assert last.choices.keys() == {"resnet", "cnn", "aasist"}
+    explained, other = last.choices["resnet"], last.choices["cnn"]
+    assert explained.suggested not in (last.seconds.method, last.bands.method)
+    assert other.suggested == last.seconds.method  # nothing of it is drawn yet
+    assert {name for _, name in other.methods} >= {"shapley-time", "occlusion"}
 
 
-def test_answer_names_the_detectors_when_the_wanted_one_is_not_there():
-    *_, last = judge(SHORT, THREE)
-    assert "resnet, cnn, aasist" in answer(last, detector="xlsr")["error"]
+def test_a_report_keeps_no_detector_alive():
+    entries = [entry("cnn", 500.0)]
+    *_, report = analyse(SHORT, entries)
+    replaced = weakref.ref(entries[0][1])
+    entries.clear()
+    gc.collect()
+    assert replaced() is None and report.seconds is not None
 
 
 def test_what_was_measured_not_to_be_good_enough_is_not_drawn(monkeypatch):

@@ -4,7 +4,7 @@ from measured import measurement, use_measured
 from toys import Tone, toy
 
 from explain.hit_rates import BAND
-from page.methods import hit_sentence, named
+from page.describe import hit_sentence
 
 DETECTOR = toy(Tone(1000))
 
@@ -27,7 +27,3 @@ def test_the_hit_rate_is_said_with_chance_interval_and_number(monkeypatch):
         "Shapley values by time: too few planted edits turned cnn's verdict to say how often the "
         "highest place finds them."
     )
-
-
-def test_a_method_without_a_name_goes_by_its_own():
-    assert named("tea-leaves") == "tea-leaves"

@@ -8,46 +8,50 @@ import pytest
 import torch
 from measured import measurement, use_measured
 from reading import text
+from reports import report_of
 from toys import Pooled, Tone, toy, waveform, with_tone
 
-from detectors import AudioError, Config, Detector
+from detectors import Config, Detector
+from detectors.assessment import Assessment
 from detectors.config import Calibration
 from detectors.registry import Version
-from explain import Explanation, explain
+from explain import METHODS, Explanation, explain
 from explain.catalog import FREQUENCY, TIME, unasked
 from explain.explanation import over_time
 from explain.hit_rates import BAND
-from page import cards, evidence, figures
-from page.analysis import Opinion, Report
-from page.methods import named
-from page.panels import EMPTY, nothing, panels
+from page import describe, figures, views
+from page.pipeline import explained_by
+from page.rendering import signed
+from page.report import EMPTY, Report
 from page.spectrogram import loudest_cells, spectrogram
+from page.views import nothing, panels
 
 CALIBRATION = Calibration(scale=2.0, threshold=0.1, abstain=(-0.5, 0.6))
 FIGURES = {"dev": {"eer": 0.2}, "test": {"eer": 0.14, "eer_ci": [0.11, 0.17]}}
+TONE = toy(Tone(1000.0), calibration=CALIBRATION, figures=FIGURES)
 
 
 def report(llr=3.0, others=(), seconds=1.0, **changes) -> Report:
     """A scored recording with a tone in its second half; `others` are (name, llr)."""
     clip = waveform(with_tone(seconds / 2, seconds, n=round(16_000 * seconds)))
-    opinions = []
-    for name, value in (("cnn", llr), *others):
-        detector = toy(Tone(1000.0), calibration=CALIBRATION, figures=FIGURES)
-        score = replace(detector.score(clip), llr=value)
-        opinions.append(Opinion(Version(name, 3, ("champion",), {}), detector, score, 12.0))
-    settings = {"step": "", "share": 1.0, "explained": "cnn", **changes}
-    return Report(wave=clip, opinions=tuple(opinions), **settings)
+    llrs = {"cnn": llr, **dict(others)}
+    return report_of(clip, dict.fromkeys(llrs, TONE), llrs, **changes)
+
+
+def with_seconds(scored: Report, made: Explanation, detector=None) -> Report:
+    return replace(scored, seconds=describe.by_time(made, detector or TONE, "cnn"))
+
+
+def with_bands(scored: Report, made: Explanation, detector=None) -> Report:
+    view = describe.by_frequency(made, detector or TONE, "cnn", scored.span)
+    return replace(scored, bands=view)
 
 
 def explained(**changes) -> Report:
     scored = report(**changes)
-    detector = scored.opinions[0].detector
     where = {"start_s": scored.wave.facts.seconds - 1}
-    return replace(
-        scored,
-        seconds=explain(detector, scored.wave, **where),
-        bands=explain(detector, scored.wave, "integrated-gradients", **where),
-    )
+    scored = with_seconds(scored, explain(TONE, scored.wave, **where))
+    return with_bands(scored, explain(TONE, scored.wave, "integrated-gradients", **where))
 
 
 @pytest.mark.parametrize(
@@ -55,21 +59,21 @@ def explained(**changes) -> Report:
     [(3.0, "Likely fake", "95 %"), (-3.0, "Likely real", "5 %"), (0.0, "Inconclusive", "50 %")],
 )
 def test_verdict_card_says_word_probability_and_error_rate(llr, words, p):
-    said = text(cards.verdict_card(report(llr)))
+    said = text(views.verdict_card(report(llr)))
     assert words in said and f"P(fake) {p}" in said
     assert "14 in 100" in said and "11 to 17" in said
 
 
 def test_prior_changes_verdict_and_probability_together():
-    said = text(cards.verdict_card(report(3.0), prior=0.01))
+    said = text(views.verdict_card(report(3.0).at(0.01)))
     assert "Likely real" in said and "if 1 in 100 recordings like this one are fake" in said
 
 
 def test_disagreement_is_said_once_all_have_answered():
     scored = report(3.0, [("aasist", -3.0)])
-    assert "The detectors disagree" in text(cards.verdict_card(scored))
+    assert "The detectors disagree" in text(views.verdict_card(scored))
     waiting = replace(scored, waiting=("resnet",), step="resnet is listening")
-    said = text(cards.verdict_card(waiting))
+    said = text(views.verdict_card(waiting))
     assert "disagree" not in said and "resnet is listening" in said
 
 
@@ -83,14 +87,14 @@ def test_disagreement_is_said_once_all_have_answered():
     ],
 )
 def test_errors_are_verdicts_with_their_sentence(kind, words):
-    failed = Report(step="", error=AudioError(kind, "Why it is <so>."))
+    failed = Report(step="", assessment=Assessment(error="Why it is <so>.", error_kind=kind))
     shown = panels(failed)
     assert words in text(shown["verdict"]) and "Why it is <so>." in text(shown["verdict"])
     assert "<so>" not in shown["verdict"]
 
 
 def test_table_has_every_detector_with_version_rates_and_time():
-    said = text(cards.detectors_panel(report(3.0, [("aasist", -3.0)])))
+    said = text(views.detectors_panel(report(3.0, [("aasist", -3.0)])))
     for piece in ("cnn", "aasist", "champion", "+3.00", "-3.00", "20.0 %", "14.0 %", "12 ms"):
         assert piece in said
     assert "The verdict is cnn's" in said
@@ -100,13 +104,13 @@ def test_table_has_every_detector_with_version_rates_and_time():
 def test_every_method_that_may_come_first_is_drawn_and_told(method):
     scored = report()
     seconds = explain(toy(Pooled(), "log-mel"), scored.wave, method)
-    html = evidence.seconds_panel(replace(scored, seconds=seconds))
+    html = views.seconds_panel(with_seconds(scored, seconds))
     below = html[html.index('class="area bars') : html.index('<p class="foot">')]
     drawn, told = below.count("<rect"), below.count('class="value"')
     assert drawn == len(over_time(seconds)[0]) >= 4 and 'class="chip' in html
     assert told == drawn if drawn <= 16 else 1 <= told <= 3  # else they would hide each other
     said = text(html)
-    assert "LLR" in said and named(method) in said
+    assert "LLR" in said and METHODS[method].title in said
     assert ("add up to" in said) == method.startswith("shapley")
 
 
@@ -121,25 +125,24 @@ def test_it_is_said_what_becomes_of_what_is_left_out(front_end, gone, start):
     net = {"prosody": "prosody", "raw": "res-tssdnet"}[front_end]
     detector = Detector(Config("some", net, frontend=front_end, window=16_000))
     scored = report()
-    scored = replace(scored, opinions=(replace(scored.opinions[0], detector=detector),))
-    html = evidence.seconds_panel(replace(scored, seconds=explain(detector, scored.wave)))
+    html = views.seconds_panel(with_seconds(scored, explain(detector, scored.wave), detector))
     assert gone in text(html) and f"the step from {start} to" in text(html)
 
 
 def test_lit_windows_point_where_the_evidence_is():
     shown = explained()
-    html = evidence.seconds_panel(shown)
-    assert shown.seconds.values[4:].min() > 0  # the tone is in the second half
+    html = views.seconds_panel(shown)
+    assert shown.seconds.made.values[4:].min() > 0  # the tone is in the second half
     chips = re.findall(r'class="chip (\w+)" data-play="([\d.]+)"', html)
     assert 1 <= len(chips) <= 3  # what is strong stands together
     assert all(kind == "fake" and float(start) >= 0.5 for kind, start in chips)
     values = [float(v) for v in re.findall(r'class="value"[^>]*>([-+][\d.]+)<', html)]
-    llrs = CALIBRATION.scale * shown.seconds.values
+    llrs = CALIBRATION.scale * shown.seconds.made.values
     np.testing.assert_allclose(values, llrs, atol=0.051)
 
 
 def test_spectrogram_names_the_tones_place():
-    html = evidence.bands_panel(explained())
+    html = views.bands_panel(explained())
     assert re.search(r"0\.[5-9] to [01]\.\d s, (0 to 1|1 to 2) kHz, towards fake", text(html))
     assert html.count("data:image/webp;base64,") == 2
 
@@ -148,15 +151,14 @@ def test_spectrogram_draws_coarse_maps_too():
     torch.manual_seed(0)
     detector = toy(Pooled(), frontend="log-mel", calibration=CALIBRATION)
     scored = report()
-    scored = replace(scored, opinions=(replace(scored.opinions[0], detector=detector),))
-    shown = replace(scored, bands=explain(detector, scored.wave, "gradcam"))
-    assert "Grad-CAM" in text(evidence.bands_panel(shown))
+    shown = with_bands(scored, explain(detector, scored.wave, "gradcam"), detector)
+    assert "Grad-CAM" in text(views.bands_panel(shown))
 
 
 def test_values_by_band_alone_are_drawn_over_the_window_that_they_explain():
     scored = report(seconds=3.0)
-    bands = explain(scored.opinions[0].detector, scored.wave, "shapley-bands", start_s=2.0)
-    html = evidence.bands_panel(replace(scored, bands=bands))
+    bands = explain(TONE, scored.wave, "shapley-bands", start_s=2.0)
+    html = views.bands_panel(with_bands(scored, bands))
     assert re.search(r"Strongest: 0\.0 to 1\.0 kHz, \+[\d.]+ towards fake", text(html))
     assert 'data-from="2.000" data-to="3.000"' in html
     labels = [float(value) for value in re.findall(r"hz right[^>]*>([-+]?[\d.]+)<", html)]
@@ -167,13 +169,13 @@ def test_values_by_band_alone_are_drawn_over_the_window_that_they_explain():
 def test_features_of_the_voice_stand_in_place_of_frequencies():
     scored = report()
     groups = replace(
-        explain(scored.opinions[0].detector, scored.wave),
+        explain(TONE, scored.wave),
         method="shapley-groups",
         values=np.array([0.2, -0.7]),
         times=None,
         names=("jitter", "pauses"),
     )
-    html = evidence.bands_panel(replace(scored, bands=groups))
+    html = views.bands_panel(with_bands(scored, groups))
     assert "Which features of the voice decided" in text(html)
     assert text(html).index("pauses") < text(html).index("jitter")  # the larger one first
 
@@ -184,35 +186,45 @@ def measured(monkeypatch, axis, own, loudness):
     use_measured(monkeypatch, **dict.fromkeys((*unasked(TIME), *unasked(FREQUENCY)), everything))
 
 
+def analysed(**changes) -> Report:
+    """A scored recording after everything that comes by itself."""
+    scored = report(**changes)
+    *_, last = explained_by(scored, scored.wave, "cnn", {"cnn": TONE})
+    return last
+
+
 def test_no_seconds_are_lit_where_no_method_is_better_than_knowing_nothing(monkeypatch):
     measured(monkeypatch, TIME, 0.58, 0.6)
-    assert "surely better than loudness" in text(evidence.seconds_panel(report()))
-    assert "No seconds are lit" not in text(evidence.seconds_panel(report(step="Reading")))
-    assert "No seconds are lit" not in text(evidence.seconds_panel(report(explained="")))
+    shown = analysed()
+    assert "surely better than loudness" in text(views.seconds_panel(shown))
+    assert "No seconds are lit" not in text(views.seconds_panel(replace(shown, step="Reading")))
+    assert "No seconds are lit" not in text(views.seconds_panel(report()))
 
 
 def test_seconds_that_are_right_too_rarely_wait_until_they_are_asked_for(monkeypatch):
     measured(monkeypatch, TIME, 0.77, 0.6)
-    said = text(evidence.seconds_panel(report()))
-    assert "No seconds are lit" in said and named(unasked(TIME)[0]) in said
+    said = text(views.seconds_panel(analysed()))
+    assert "No seconds are lit" in said and METHODS[unasked(TIME)[0]].title in said
     measured(monkeypatch, TIME, 0.8, 0.6)
-    assert "No seconds are lit" not in text(evidence.seconds_panel(report()))
+    assert "No seconds are lit" not in text(views.seconds_panel(analysed()))
 
 
 def test_the_spectrogram_stays_grey_where_no_method_beats_loudness(monkeypatch):
     measured(monkeypatch, BAND, 0.8, 0.79)
-    html = evidence.bands_panel(report())
+    shown = analysed()
+    html = views.bands_panel(shown)
     assert "No frequencies are coloured" in text(html)
     assert 'class="ink"' in html and 'class="heat"' not in html
-    assert evidence.bands_panel(report(step="Finding what decided")) == ""
-    assert "bands" in panels(report(), last=report(step="Finding what decided"))
+    assert views.bands_panel(replace(shown, step="Finding what decided")) == ""
+    assert "bands" in panels(shown, last=replace(shown, step="Finding what decided"))
     measured(monkeypatch, BAND, 0.9, 0.79)
-    assert evidence.bands_panel(report()) == ""  # there was a method, and it could not explain this
+    # there was a method, and it could not explain this
+    assert views.bands_panel(replace(analysed(), bands=None)) == ""
 
 
 def test_of_a_long_recording_the_grey_spectrogram_shows_the_window_that_was_heard(monkeypatch):
     measured(monkeypatch, BAND, 0.7, 0.8)
-    html = evidence.bands_panel(report(seconds=70.0))  # wider than a picture may be
+    html = views.bands_panel(analysed(seconds=70.0))  # wider than an image may be
     start, end = re.search(r'data-from="([\d.]+)" data-to="([\d.]+)"', html).groups()
     assert float(end) - float(start) == pytest.approx(1.0)
     assert "where the evidence for fake is strongest" in text(html)
@@ -230,23 +242,23 @@ def test_the_strongest_band_is_told_as_wide_as_it_is(bands, said):
 
 
 def test_timeline_is_for_recordings_of_several_windows():
-    assert evidence.timeline_panel(report()) == ""
+    assert views.timeline_panel(report()) == ""
     long = report(seconds=4.0)
-    html = evidence.timeline_panel(long)
+    html = views.timeline_panel(long)
     assert "threshold" in html and 'data-to="4.000"' in html
     assert "strongest for fake from 3.0 to 4.0 s" in html or "2.5 to 3.5 s" in html
 
 
 def test_long_recordings_say_which_part_is_explained():
-    said = text(evidence.seconds_panel(explained(seconds=3.0)))
+    said = text(views.seconds_panel(explained(seconds=3.0)))
     assert "Shown is 2.0 to 3.0 s" in said
 
 
 def test_evidence_that_is_all_zero_can_be_drawn():
     shown = explained()
-    flat = replace(shown.seconds, values=np.zeros(8))
-    assert "<b>0.00</b>" in evidence.seconds_panel(replace(shown, seconds=flat))
-    assert spectrogram(shown.wave, replace(shown.bands, values=0 * shown.bands.values))
+    flat = replace(shown.seconds.made, values=np.zeros(8))
+    assert "<b>0.00</b>" in views.seconds_panel(with_seconds(shown, flat))
+    assert spectrogram(shown.wave, replace(shown.bands.made, values=0 * shown.bands.made.values))
 
 
 def test_facts_escape_what_the_file_says_and_warn_about_weak_recordings():
@@ -258,7 +270,7 @@ def test_facts_escape_what_the_file_says_and_warn_about_weak_recordings():
         clipped=0.02,
         notes=("truncated: decoded 1.0 of 2.0 s",),
     )
-    html = cards.facts_panel(replace(scored, wave=replace(scored.wave, facts=facts)))
+    html = views.facts_panel(replace(scored, wave=replace(scored.wave, facts=facts)))
     said = text(html)
     assert "<script>" not in html and "<script>" in said
     for piece in ("telephone", "clipped", "little speech", "Truncated: decoded 1.0 of 2.0 s."):
@@ -274,11 +286,11 @@ def test_only_what_changed_is_sent_again():
 
 def test_status_names_versions_and_notices():
     versions = [Version("cnn", 4, ("champion",), {}), Version("aasist", 0, ("bundled",), {})]
-    said = text(cards.served(versions))
+    said = text(views.served(versions))
     assert "cnn version 4 (champion)" in said and "aasist (bundled)" in said
-    assert "No detector" in text(cards.served([]))
+    assert "No detector" in text(views.served([]))
     assert "stays in use" in text(
-        cards.notices(["cnn: version 4 fails, so version 3 stays in use."])
+        views.notices(["cnn: version 4 fails, so version 3 stays in use."])
     )
 
 
@@ -298,4 +310,4 @@ def test_clock():
     ("value", "said"), [(1.26, "+1.3"), (-0.041, "-0.04"), (-0.004, "0.00"), (0.0, "0.00")]
 )
 def test_values_have_their_sign_and_nothing_has_none(value, said):
-    assert figures.signed(value) == said
+    assert signed(value) == said

@@ -1,38 +1,45 @@
-"""The closer look: progress, stopping, the evidence that is replayed, and what is shown of it."""
+"""What runs on demand: progress, stopping, the evidence to hear, and what is shown of it."""
 
 import re
 import threading
 from dataclasses import replace
 
+import gradio as gr
 import numpy as np
 import pytest
 from measured import measurement, use_measured
 from reading import text
+from reports import report_of
 from toys import RATE, Tone, toy, waveform, with_tone
 from voice import voice
 
 from detectors.config import Calibration
+from detectors.errors import HearsayError
 from detectors.registry import Version
 from explain import ExplainError, Explanation, explain
 from explain.audit import Variant
-from page import closer, closer_cards, figures
-from page.analysis import Opinion, Report
-from page.closer import Look, Stopped, audited, heard, look, watched
-from page.closer_panel import CloserPanel
+from page import describe, figures, on_demand, views
+from page.on_demand import MethodRun, Stopped, audit_part, in_service, replay, run_method, watched
+from page.on_demand_panel import OnDemandPanel
+from page.report import Report
 
 CLIP = waveform(with_tone(0.3, 0.6))
-ADDRESSES = dict.fromkeys(closer_cards.TAKES, "file?a=1&b=2")
+ADDRESSES = dict.fromkeys(views.TAKES, "file?a=1&b=2")
 
 
-def report(clip=CLIP, **changes) -> Report:
-    settings = {"calibration": Calibration(threshold=500.0), **changes}
-    detector = toy(Tone(1000.0), **settings)
-    opinion = Opinion(Version("cnn", 3, ("champion",), {}), detector, detector.score(clip), 12.0)
-    return Report(step="", share=1.0, wave=clip, opinions=(opinion,), explained="cnn")
+TONE = toy(Tone(1000.0), calibration=Calibration(threshold=500.0))
+
+
+def report(clip=CLIP, detector=TONE) -> Report:
+    return report_of(clip, {"cnn": detector})
+
+
+def done(made: Explanation) -> MethodRun:
+    return MethodRun("cnn", made.method, 1.0, view=describe.on_demand(made, TONE, "cnn"))
 
 
 def test_progress_is_told_while_it_works_and_the_result_at_the_end(monkeypatch):
-    monkeypatch.setattr(closer, "EVERY_S", 0.01)
+    monkeypatch.setattr(on_demand, "EVERY_S", 0.01)
     seen = threading.Event()
 
     def work(progress):
@@ -59,7 +66,7 @@ def test_a_stop_ends_the_work():
 
 
 def test_who_stops_listening_stops_the_work(monkeypatch):
-    monkeypatch.setattr(closer, "EVERY_S", 0.01)
+    monkeypatch.setattr(on_demand, "EVERY_S", 0.01)
     stop = threading.Event()
 
     def work(progress):
@@ -72,20 +79,24 @@ def test_who_stops_listening_stops_the_work(monkeypatch):
     assert stop.is_set()
 
 
-def test_a_look_ends_with_the_explanation():
-    looks = list(look(report(), CLIP, "cnn", "shapley-time", threading.Event()))
-    assert isinstance(looks[-1].explanation, Explanation) and looks[-1].share == 1.0
-    assert all(now.explanation is None for now in looks[:-1])
+def run(method, stop=None):
+    return list(run_method(report(), CLIP, TONE, "cnn", method, stop or threading.Event()))
 
 
-def test_a_look_that_was_stopped_or_refused_says_so():
+def test_a_run_ends_with_the_explanation():
+    runs = run("shapley-time")
+    assert isinstance(runs[-1].view.made, Explanation) and runs[-1].share == 1.0
+    assert all(now.view is None for now in runs[:-1])
+
+
+def test_a_run_that_was_stopped_or_refused_says_so():
     stop = threading.Event()
     stop.set()
-    *_, last = look(report(), CLIP, "cnn", "shapley-bands", stop)
-    assert last.error == "Stopped." and last.explanation is None
-    *_, last = look(report(), CLIP, "cnn", "gradcam", threading.Event())
+    *_, last = run("shapley-bands", stop)
+    assert last.error == "Stopped." and last.view is None
+    *_, last = run("gradcam")
     assert "does not explain" in last.error
-    assert "does not explain" in text(closer_cards.look_card(last, report(), CLIP))
+    assert "does not explain" in text(views.method_card(last, CLIP))
 
 
 @pytest.mark.parametrize(
@@ -97,35 +108,30 @@ def test_a_look_that_was_stopped_or_refused_says_so():
     ],
 )
 def test_every_kind_of_explanation_is_drawn(method, sign):
-    done = Look(
-        "cnn", method, 1.0, explanation=explain(report().opinions[0].detector, CLIP, method)
-    )
-    html = closer_cards.look_card(done, report(), CLIP)
+    html = views.method_card(run(method)[-1], CLIP)
     assert sign in html
     assert "not measured yet" in text(html) and "passes" in text(html)
 
 
 def test_a_map_that_finds_no_bands_says_so(monkeypatch):
-    done = explain(report().opinions[0].detector, CLIP, "owen-patches")
+    made = explain(TONE, CLIP, "owen-patches")
     for by_band, warned in ((0.65, True), (0.8, False)):
         banded = measurement(by_band, axis="band", within=0.1, energy=0.6)
         use_measured(monkeypatch, owen_patches=measurement(0.8, energy=0.6) | banded)
-        look = Look("cnn", "owen-patches", 1.0, explanation=done)
-        said = text(closer_cards.look_card(look, report(), CLIP))
+        said = text(views.method_card(done(made), CLIP))
         assert ("no better than loudness" in said) is warned
 
 
 def test_voice_features_are_drawn_by_name_the_largest_first():
     groups = replace(
-        explain(report().opinions[0].detector, CLIP, players=3),
+        explain(TONE, CLIP, players=3),
         times=None,
         names=("pitch", "<jitter>", "pauses"),
         values=np.array([0.5, -2.0, 1.0]),
         stderr=np.array([0.1, 0.2, 0.3]),
         notes=("R2 of the surrogate: 0.9.",),
     )
-    looked = Look("cnn", "shapley-groups", 1.0, explanation=groups)
-    html = closer_cards.look_card(looked, report(), CLIP)
+    html = views.method_card(done(groups), CLIP)
     said = text(html)
     assert said.index("<jitter>") < said.index("pauses") < said.index("pitch")
     assert "<jitter>" not in html
@@ -133,17 +139,25 @@ def test_voice_features_are_drawn_by_name_the_largest_first():
 
 
 def test_bands_are_drawn_from_the_highest_down():
-    detector = report().opinions[0].detector
-    done = Look(
-        "cnn", "shapley-bands", 1.0, explanation=explain(detector, CLIP, "shapley-bands", bands=4)
-    )
-    said = text(closer_cards.look_card(done, report(), CLIP))
+    said = text(views.method_card(done(explain(TONE, CLIP, "shapley-bands", bands=4)), CLIP))
     assert said.index("6.0 to 8.0 kHz") < said.index("0.0 to 2.0 kHz")
 
 
 def test_progress_has_a_bar():
-    html = closer_cards.look_card(Look("cnn", "lime-time", 0.4), report(), CLIP)
+    html = views.method_card(MethodRun("cnn", "lime-time", 0.4), CLIP)
     assert "width:40%" in html and "LIME by time for cnn" in text(html)
+
+
+# --- who is asked ---
+
+
+def test_the_detector_that_scored_the_recording_is_asked_and_no_other():
+    entries = [(Version("cnn", 3, ("champion",), {}), TONE)]
+    assert in_service(report(), "cnn", entries) is TONE
+    retrained = [(entries[0][0], toy(Tone(2000.0)))]
+    for now in (retrained, [], [(Version("other", 3, (), {}), TONE)]):
+        with pytest.raises(HearsayError, match="cnn has been replaced since"):
+            in_service(report(), "cnn", now)
 
 
 # --- evidence ---
@@ -151,19 +165,18 @@ def test_progress_has_a_bar():
 
 def test_evidence_is_of_the_explanation_on_the_page():
     shown = report()
-    detector = shown.opinions[0].detector
-    right = explain(detector, CLIP)
+    right = explain(TONE, CLIP)
     wrong = replace(right, values=np.roll(right.values, 4))
-    assert heard(shown, CLIP, "cnn", Look()).sufficient  # made for the purpose
-    assert not heard(replace(shown, seconds=wrong), CLIP, "cnn", Look()).sufficient
-    chosen = Look("cnn", "sliding-window", 1.0, explanation=right)
-    assert heard(replace(shown, seconds=wrong), CLIP, "cnn", chosen).sufficient
+    misled = replace(shown, seconds=describe.by_time(wrong, TONE, "cnn"))
+    assert replay(shown, CLIP, TONE, "cnn", MethodRun()).sufficient  # made for the purpose
+    assert not replay(misled, CLIP, TONE, "cnn", MethodRun()).sufficient
+    assert replay(misled, CLIP, TONE, "cnn", done(right)).sufficient
 
 
 def test_evidence_card_has_a_player_and_an_answer_for_every_version():
-    found = heard(report(), CLIP, "cnn", Look())
-    html = closer_cards.evidence_card(found, report(), "cnn", ADDRESSES, 0.5)
-    for kind, (title, _) in closer_cards.TAKES.items():
+    found = replay(report(), CLIP, TONE, "cnn", MethodRun())
+    html = views.evidence_card(found, report().results[0], ADDRESSES, 0.5)
+    for kind, (title, _) in views.TAKES.items():
         assert f'data-audio="take-{kind}"' in html and f'aria-label="Play: {title}"' in html
     assert html.count('src="file?a=1&amp;b=2"') == 4
     said = text(html)
@@ -174,12 +187,13 @@ def test_evidence_card_has_a_player_and_an_answer_for_every_version():
 
 
 def test_evidence_that_cannot_be_heard_is_a_sentence():
-    unmoved = report(calibration=Calibration(threshold=1e9))
-    seconds = explain(unmoved.opinions[0].detector, CLIP, players=2)
-    for_fake = replace(seconds, values=np.abs(seconds.values))
+    unmoved = toy(Tone(1000.0), calibration=Calibration(threshold=1e9))
+    seconds = explain(unmoved, CLIP, players=2)
+    for_fake = describe.by_time(replace(seconds, values=np.abs(seconds.values)), unmoved, "cnn")
+    shown = replace(report(detector=unmoved), seconds=for_fake)
     with pytest.raises(ExplainError, match="speaks for 'real'"):
-        heard(replace(unmoved, seconds=for_fake), CLIP, "cnn", Look())
-    assert "no evidence" in text(closer_cards.sorry("There is no evidence <here>."))
+        replay(shown, CLIP, unmoved, "cnn", MethodRun())
+    assert "no evidence" in text(views.problem("There is no evidence <here>."))
 
 
 # --- audit ---
@@ -187,11 +201,11 @@ def test_evidence_that_cannot_be_heard_is_a_sentence():
 
 def test_audit_card_marks_the_verdicts_that_turn():
     clip = waveform(voice(2.0))
-    rows = audited(report(clip), clip, "cnn", 0.5)
-    steady = closer_cards.audit_card([replace(row, flipped=False) for row in rows], "cnn")
+    rows = audit_part(report(clip), clip, TONE, "cnn", 0.5)
+    steady = views.audit_card([replace(row, flipped=False) for row in rows], "cnn")
     assert "is the same in all 7 versions" in text(steady) and "turned" not in steady
     turned = [replace(row, flipped=row.name == "mp3", verdict="fake") for row in rows]
-    html = closer_cards.audit_card(turned, "cnn")
+    html = views.audit_card(turned, "cnn")
     assert "turns in 1 of 7 versions: MP3 at 64 kbit/s" in text(html)
     assert html.count('class="turned"') == 1 and html.count("<tr") == 9
     assert re.search(r"MP3 at 64 kbit/s .* verdict turns", text(html))
@@ -204,28 +218,28 @@ def test_of_a_long_recording_the_strongest_part_is_audited(monkeypatch):
         heard_s.append(len(wave.samples) / RATE)
         return ()
 
-    monkeypatch.setattr(closer, "audit", listen)
+    monkeypatch.setattr(on_demand, "audit", listen)
     for seconds in (5.0, 45.0):
         clip = waveform(voice(seconds))
-        audited(report(clip), clip, "cnn", 0.5)
-    assert heard_s == [5.0, closer.AUDITED_S]
+        audit_part(report(clip), clip, TONE, "cnn", 0.5)
+    assert heard_s == [5.0, on_demand.AUDITED_S]
     rows = [Variant("original", 0.1, 0.5, "real"), Variant("mp3", 0.2, 0.6, "real")]
-    assert "on the 20 s round the strongest" in text(closer_cards.audit_card(rows, "cnn", True))
+    assert "on the 20 s round the strongest" in text(views.audit_card(rows, "cnn", True))
 
 
 def test_a_recording_that_was_deleted_is_asked_for_again(tmp_path):
-    panel = object.__new__(CloserPanel)
-    panel.looked, panel.stopper = "looked", "stopper"
+    with gr.Blocks():
+        panel = OnDemandPanel(lambda: [(Version("cnn", 3, (), {}), TONE)])
     gone = str(tmp_path / "gone.wav")
     for path, name in ((gone, "cnn"), (None, "cnn"), (gone, "another")):
         *_, said = panel.audit(path, report(), name, 50)
         assert "choose it again" in said
-        *_, said = panel.hear_evidence(path, report(), name, Look(), 50)
+        *_, said = panel.hear_evidence(path, report(), name, MethodRun(), 50)
         assert "choose it again" in said
-        *_, said = panel.look_closer(path, report(), name, "occlusion")
-        assert "choose it again" in said["looked"]
-    (said,) = panel.look_closer(gone, report(), "cnn", None)
-    assert "choose a method" in said["looked"]
+        *_, said = panel.explain_again(path, report(), name, "occlusion")
+        assert "choose it again" in said[panel.explained]
+    (said,) = panel.explain_again(gone, report(), "cnn", None)
+    assert "choose a method" in said[panel.explained]
 
 
 def test_a_strip_fills_its_height_at_the_peak_that_it_is_told():
