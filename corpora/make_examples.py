@@ -19,7 +19,7 @@ from detectors.audio.reader import RATE
 from .fakers import FAKERS
 from .partial_spoof import splice
 
-SWAPPED = (10.0, 14.0)  # seconds of the long example that are a copy
+SPLICED = (10.0, 14.0)  # seconds of the long example that are a copy
 
 
 def main(sounds: Path, out: Path) -> None:
@@ -32,7 +32,7 @@ def main(sounds: Path, out: Path) -> None:
     save(out / "english-neural-copy", copied("hifigan", english))
     save(out / "french-real", french)
     save(out / "french-vocoder-copy", copied("griffin-lim", french))
-    save(out / "english-4-seconds-copied", splice(long, copied("world", long), *SWAPPED))
+    save(out / "english-4-seconds-copied", splice(long, copied("world", long), *SPLICED))
 
 
 def prompt(path: Path, seconds: float) -> np.ndarray:

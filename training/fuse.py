@@ -93,16 +93,16 @@ def fuse(
     clips, hop_s = material.held, recipe.hop_s
     net = detector.net
     assert isinstance(net, Fusion)
-    columns = []
+    means = []
     for own, member in zip(net.nets, members, strict=True):
         own.load_state_dict(member.net.state_dict())
-        # heard at the fusion's level and hop, which may not be those that the member has
+        # scored at the fusion's level and hop, which may not be those that the member has
         as_here = dataclasses.replace(member.config, level_normalise=True, hop_s=hop_s)
-        heard = Detector(as_here, member.net)
-        columns.append(
-            [float(np.mean(logits)) for logits in clip_windows(heard, material.held_audio)]
+        scored = Detector(as_here, member.net)
+        means.append(
+            [float(np.mean(logits)) for logits in clip_windows(scored, material.held_audio)]
         )
-    logits = np.array(columns).T  # (clips, members)
+    logits = np.array(means).T  # (clips, members)
     labels = np.array([c.is_spoof for c in clips], dtype=np.int64)
 
     model = _regression().fit(logits, labels)

@@ -56,7 +56,7 @@ class CrossEntropy(nn.Module):
 class PartialSpoof(nn.Module):
     """Whole crops, and by a weight their moments, each judged by itself.
 
-    Both levels share the last layer, so that the verdict is made of what is said of the moments.
+    Both levels share the last layer, so that the verdict is made of the judgements on the moments.
 
     Source: Zhang et al. 2021, "Multi-task learning in utterance-level and segmental-level spoof
     detection".
@@ -83,7 +83,7 @@ class PartialSpoof(nn.Module):
     ) -> Judged:
         """A moment of prosodic features says little by itself: here all synthetic moments of a crop
         are judged together, and all others. A crop that is synthetic in part is not judged as a
-        whole, in which the segment may be too short to be heard."""
+        whole, in which the segment may be too short to tell."""
         maps = net.maps(features)
         mixed = mask.any(dim=1) & ~mask.all(dim=1)
         whole = net.head(net.pool([x[~mixed] for x in maps]))

@@ -18,7 +18,7 @@ from detectors.errors import HearsayError
 OWN_RATE = 22_050
 LEVEL = 0.9  # peak at which the generators were trained, about
 ONE_VOICE = 0.25  # share of copies by the generator that knows one speaker: coarser errors
-BLURRED = 0.4  # share of copies of a blurred picture, like those that acoustic models predict
+BLURRED = 0.4  # share of copies of a blurred spectrogram, like those that acoustic models predict
 
 
 def hifigan(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -32,8 +32,8 @@ def hifigan(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     with torch.inference_mode():
         mel, _ = generator.wavs_to_mel(torch.from_numpy(x * np.float32(gain))[None], RATE)
         if rng.random() < BLURRED:
-            picture = gaussian_filter1d(mel.numpy(), rng.uniform(0.3, 1.2), axis=2)
-            mel = torch.from_numpy(gaussian_filter1d(picture, rng.uniform(0.1, 0.7), axis=1))
+            blurred = gaussian_filter1d(mel.numpy(), rng.uniform(0.3, 1.2), axis=2)
+            mel = torch.from_numpy(gaussian_filter1d(blurred, rng.uniform(0.1, 0.7), axis=1))
         copy = resample(generator.vocoder(mel)[0, 0], OWN_RATE, RATE)[: len(x)].numpy()
     return np.pad(copy / np.float32(gain), (0, len(x) - len(copy)))
 
