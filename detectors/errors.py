@@ -11,11 +11,11 @@ class HearsayError(ValueError):
 
 def reason(error: BaseException) -> str:
     """What an error says, in one line; its type as well where that is a word or nothing."""
-    said = str(error).strip().partition("\n")[0].rstrip(".")
-    return said if " " in said else f"{type(error).__name__} {said}".strip()
+    message = str(error).strip().partition("\n")[0].rstrip(".")
+    return message if " " in message else f"{type(error).__name__} {message}".strip()
 
 
 def without_secrets(text: str) -> str:
     """Text with its URLs bare: no users and passwords, and no queries, which may be secret too."""
-    nobody = re.sub(r"//[^/\s]*@", "//", text)
-    return re.sub(r"(://[^\s?#]*)[?#]\S*", r"\1", nobody)
+    anonymous = re.sub(r"//[^/\s]*@", "//", text)
+    return re.sub(r"(://[^\s?#]*)[?#]\S*", r"\1", anonymous)

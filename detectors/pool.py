@@ -25,7 +25,12 @@ class DetectorPool:
     """
 
     def __init__(self, bundled: Iterable[Path] = (), retry_s: float = 60.0) -> None:
-        """bundled: detector folders. retry_s: wait before a version that failed is tried again."""
+        """Open the bundled detectors.
+
+        Args:
+            bundled: Detector folders.
+            retry_s: Seconds before a version that could not be loaded is tried again.
+        """
         self.retry_s = retry_s
         self._served: dict[str, Entry] = {}
         for folder in bundled:

@@ -68,9 +68,17 @@ def check_name(name: str) -> None:
 def register(
     folder: str | Path, name: str, *, run_id: str | None = None, tags: dict[str, str] | None = None
 ) -> int:
-    """Register the detector in `folder` as the next version of `name` and return its number.
+    """Register the detector in `folder` as the next version of `name`.
 
-    run_id: the MLflow run that trained it. Raises HearsayError when the folder does not open.
+    Args:
+        name: Of letters, digits, - and _.
+        run_id: The MLflow run that trained it.
+
+    Returns:
+        The version's number.
+
+    Raises:
+        HearsayError: The folder does not open, the detector scores nothing, or MLflow fails.
     """
     check_name(name)
     folder = Path(folder)
@@ -111,7 +119,7 @@ def register(
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """Tags that pin a detector folder: SHA-256 of each file that `load` reads."""
+    """Tags that are checked before a file is parsed: SHA-256 of each one that `load` reads."""
     check_files(folder)
     return {f"sha256.{name}": sha256_of(folder / name) for name in READ}
 
@@ -178,9 +186,11 @@ def open_version(version: Version) -> Detector:
 
 
 def promote(name: str, version: int, alias: str = CHAMPION, *, force: bool = False) -> None:
-    """Give `alias` to a version; HearsayError when a new champion would be a step back.
+    """Give `alias` to a version.
 
-    A step back is a dev EER above the upper end of the present champion's dev interval, or none.
+    Raises:
+        HearsayError: A new champion would be a step back: its dev EER lies above the upper end of
+            the present champion's dev interval, or it has none. `force` promotes it all the same.
     """
     candidate = resolve(f"models:/{name}/{version}")
     if alias == CHAMPION and not force:
@@ -265,11 +275,8 @@ def _dev_figures(version: Version) -> dict[str, Any]:
 def _tags(detector: Detector) -> dict[str, str]:
     """What lets people choose a version in MLflow's own pages, and the digest that names it."""
     config = detector.config
-    tags = {
-        "architecture": config.architecture,
-        "frontend": config.frontend,
-        "digest": detector.digest,
-    }
+    tags = {"architecture": config.architecture, "frontend": config.frontend}
+    tags["digest"] = detector.digest
     for split, figures in config.figures.items():
         if figures.get("eer") is not None:
             interval = ", ".join(f"{bound:.4f}" for bound in figures.get("eer_ci") or ())

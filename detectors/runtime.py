@@ -22,14 +22,15 @@ M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # glibc, malloc.h
 
 
 def prepare(threads: int | None = None) -> None:
-    """Set the thread count, and let glibc keep the memory that it is given back.
+    """Set the thread count, and let glibc keep the memory that is freed; first in a program.
 
-    Call it once, first thing in a program. By default glibc maps and unmaps every tensor above
-    32 MB at each call, and the page faults cost AASIST half its time; kept in the heap it runs
-    about twice as fast with the same numbers. Threads other than the first, as a page has them,
-    would get heaps of their own that are given back whatever the threshold, hence one arena for
-    all. Only glibc has the settings; elsewhere nothing happens. threads: PyTorch's own choice if
-    None.
+    By default glibc maps and unmaps every tensor above 32 MB at each call, and the page faults cost
+    AASIST half its time; kept in the heap it runs about twice as fast with the same numbers.
+    Threads other than the first, as a page has them, would get heaps of their own that are given
+    back whatever the threshold, hence one arena for all. Only glibc has these settings.
+
+    Args:
+        threads: That many; every core if None.
     """
     if sys.platform == "linux" and "CS_GNU_LIBC_VERSION" in os.confstr_names:
         libc = ctypes.CDLL(None)
