@@ -147,21 +147,19 @@ def read_recipe(path: str | Path) -> Recipe:
     try:
         return TypeAdapter(kind).validate_python(raw)
     except ValidationError as error:
-        raise HearsayError(f"{path}: {_problem(kind, error)}.") from error
+        raise HearsayError(f"{path}: {_problem(error)}.") from error
 
 
-def _problem(kind: type[Recipe], error: ValidationError) -> str:
+def _problem(error: ValidationError) -> str:
     """The first key that is wrong, and why."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"]) or "the file"
     reason = first["msg"].removeprefix("Value error, ")
-    if kind is NetworkRecipe and key == "members":
-        reason = "only a fusion has members"
-    elif kind is FusionRecipe and key in {
-        field.name for field in dataclasses.fields(NetworkRecipe)
-    }:
-        if first["type"] == "unexpected_keyword_argument":
+    if first["type"] == "unexpected_keyword_argument":
+        if key == "manifest":
+            reason = "the corpus is named on the command line, by --manifest"
+        elif key == "members":
+            reason = "only a fusion has members"
+        elif key in {field.name for field in dataclasses.fields(NetworkRecipe)}:
             reason = "a fusion takes its members as they are"
-    elif key == "manifest":
-        reason = "the corpus is named on the command line, by --manifest"
     return f"{key}: {reason}"

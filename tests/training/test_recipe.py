@@ -128,3 +128,9 @@ def test_only_a_fusion_has_members(tmp_path):
     (tmp_path / "c.yaml").write_text("name: a\narchitecture: cnn\nmembers: [cnn]")
     with pytest.raises(HearsayError, match="members: only a fusion has members"):
         read_recipe(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_no_shipped_recipe_names_a_place_outside_the_repository(path):
+    text = path.read_text()
+    assert "../" not in text and not any(f" {root}" in text for root in ("/", "~"))
