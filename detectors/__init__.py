@@ -56,5 +56,5 @@ def load(name: str | Path) -> Detector:
         )
     detector = Detector.open(folder)
     if folder.parent != BUNDLED:
-        detector.rehearse()
+        detector.check_runs()
     return detector

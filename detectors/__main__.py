@@ -122,7 +122,7 @@ def _import(options: argparse.Namespace) -> int:
         raise DetectorError("--fake-label and --real-label are of --as hub alone.")
     else:
         detector = import_checkpoint(checkpoint, options.architecture, options.name)
-    detector.rehearse()
+    detector.check_runs()
     if options.manifest:
         split = options.split or "dev"
         detector = _calibrated(detector, options.manifest, split)

@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 from .audio.reader import AudioError, Facts, Waveform, read
 from .config import Calibration, Verdict
 from .detector import Detector, Score, Window
-from .scoring import Hearing
+from .scoring import ScoringSession
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def assess_by_each(
 
     A detector that gives no usable number is left out, and a notice says so.
     """
-    found, scorer = Assessment(prior=prior, facts=wave.facts), Hearing(wave)
+    found, scorer = Assessment(prior=prior, facts=wave.facts), ScoringSession(wave)
     for name, detector in ranked(detectors).items():
         yield found
         started = time.perf_counter()

@@ -138,7 +138,7 @@ class Detector:
     def _llr(self, logit: float) -> float:
         return float(self.config.calibration.scale * logit + self.config.calibration.offset)
 
-    def rehearse(self) -> None:
+    def check_runs(self) -> None:
         """DetectorError unless front-end and network fit, that is, a window of hiss gets a logit.
 
         Opening does without, since it takes up to half a second.

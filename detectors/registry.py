@@ -83,7 +83,7 @@ def register(
     check_name(name)
     folder = Path(folder)
     detector = Detector.open(folder)
-    detector.rehearse()
+    detector.check_runs()
     client = mlflow_client()
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model

@@ -1,7 +1,7 @@
-"""One clip heard by several detectors: a network that a fusion holds as well runs once.
+"""One recording scored by several detectors: a network that a fusion holds as well runs once.
 
-hearing = Hearing(read("clip.m4a"))
-print([hearing.score(detector).llr for detector in detectors])
+session = ScoringSession(read("clip.m4a"))
+print([session.score(detector).llr for detector in detectors])
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from .models.network import Network
 SOUND = ("architecture", "options", "frontend", "frontend_options", "window", "level_normalise")
 
 
-class Hearing:
-    """Scores of one clip; the logit of every window that a network heard is kept."""
+class ScoringSession:
+    """Scores of one clip; the logit of every window that a network scored is kept."""
 
     def __init__(self, wave: Waveform) -> None:
         self.wave = wave
-        self._heard: list[tuple[Detector, dict[int, float]]] = []  # logits by a window's start
+        self._logits_of: list[tuple[Detector, dict[int, float]]] = []  # logits by a window's start
 
     def score(self, detector: Detector) -> Score:
-        """What `detector.score` says, from what has been heard as far as that goes."""
+        """What `detector.score` says, from what has been scored already as far as that goes."""
         return detector.score(self.wave, self._logits(detector, detector.starts(self.wave)))
 
     def _logits(self, detector: Detector, starts: list[int]) -> np.ndarray:
         """Logits (windows,) of the windows that begin at `starts`."""
-        heard = self._by(detector)
-        missing = [start for start in starts if start not in heard]
+        known = self._by(detector)
+        missing = [start for start in starts if start not in known]
         if missing:
-            heard.update(zip(missing, self._fresh(detector, missing).tolist(), strict=True))
-        return np.array([heard[start] for start in starts])
+            known.update(zip(missing, self._fresh(detector, missing).tolist(), strict=True))
+        return np.array([known[start] for start in starts])
 
     def _by(self, detector: Detector) -> dict[int, float]:
-        """What the detector's network has heard."""
-        for other, heard in self._heard:
+        """Logits that the detector's network has given, by a window's start."""
+        for other, known in self._logits_of:
             if _same(detector, other):
-                return heard
-        self._heard.append((detector, {}))
-        return self._heard[-1][1]
+                return known
+        self._logits_of.append((detector, {}))
+        return self._logits_of[-1][1]
 
     def _fresh(self, detector: Detector, starts: list[int]) -> np.ndarray:
         net = detector.net

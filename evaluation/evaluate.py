@@ -38,7 +38,7 @@ from detectors.audio.reader import RATE, bare
 from detectors.config import Calibration
 from detectors.errors import HearsayError
 from detectors.files import whole
-from detectors.scoring import Hearing
+from detectors.scoring import ScoringSession
 
 from . import metrics
 
@@ -175,9 +175,9 @@ def score_all(
         wave = _wave(clip.path)
         if wave is not None:
             cues[i] = shortcuts(wave.samples)
-            hearing = Hearing(wave)
+            session = ScoringSession(wave)
             for name, detector in detectors.items():
-                llr[name][i] = hearing.score(detector).llr
+                llr[name][i] = session.score(detector).llr
     return llr, cues
 
 

@@ -11,7 +11,7 @@ from voice import voice
 
 from detectors import Score, bundled
 from detectors.__main__ import main
-from detectors.scoring import Hearing
+from detectors.scoring import ScoringSession
 
 
 @pytest.fixture
@@ -82,18 +82,18 @@ def test_a_name_of_no_encoding_does_not_end_the_run(clip, capsys):
 
 
 def test_a_model_that_gives_no_number_is_an_error_of_that_file(clip, capsys, monkeypatch):
-    heard, calls = Hearing.score, []
+    heard, calls = ScoringSession.score, []
 
     def first_nothing(*about):
         calls.append(about)
         return Score(float("nan"), ()) if len(calls) == 1 else heard(*about)
 
-    monkeypatch.setattr(Hearing, "score", first_nothing)
+    monkeypatch.setattr(ScoringSession, "score", first_nothing)
     code, said, error = run(capsys, "score", clip, clip, "--models", "cnn", "--json")
     bad, good = map(json.loads, said.splitlines())
     assert (code, error) == (0, "") and good["error"] is None
     assert "cnn gave no usable number" in bad["error"] and bad["llr"] is None
-    monkeypatch.setattr(Hearing, "score", lambda *_: Score(float("nan"), ()))
+    monkeypatch.setattr(ScoringSession, "score", lambda *_: Score(float("nan"), ()))
     assert run(capsys, "score", clip, "--models", "cnn")[0] == 2
 
 

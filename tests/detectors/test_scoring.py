@@ -12,7 +12,7 @@ from toys import waveform
 from voice import voice
 
 from detectors import Config, Detector, bundled, load
-from detectors.scoring import Hearing, members
+from detectors.scoring import ScoringSession, members
 
 SMALL = {"channels": [4, 6], "embedding": 8}
 MEMBERS = [
@@ -63,9 +63,9 @@ def alone(fusion: Detector, n: int, **changes) -> Detector:
 def test_scores_are_those_of_each_detector_by_itself(fusion, seconds, order):
     detectors = [fusion, alone(fusion, 0, pooling="max"), alone(fusion, 1)]
     wave = waveform(voice(seconds))
-    hearing = Hearing(wave)
+    session = ScoringSession(wave)
     for n in order:
-        expected, got = detectors[n].score(wave), hearing.score(detectors[n])
+        expected, got = detectors[n].score(wave), session.score(detectors[n])
         assert got.llr == pytest.approx(expected.llr, abs=1e-5)
         assert [w.llr for w in got.windows] == pytest.approx(
             [w.llr for w in expected.windows], abs=1e-5
@@ -74,19 +74,19 @@ def test_scores_are_those_of_each_detector_by_itself(fusion, seconds, order):
 
 
 def test_a_network_that_a_fusion_holds_runs_once(fusion, heard):
-    hearing = Hearing(waveform(voice(3.0)))
+    session = ScoringSession(waveform(voice(3.0)))
     for detector in (alone(fusion, 1), fusion, alone(fusion, 0), alone(fusion, 1)):
-        hearing.score(detector)
+        session.score(detector)
     assert heard == {"log-mel": 3, "log-spec": 3}
 
 
 def test_of_denser_windows_only_those_between_are_heard(fusion, heard):
     wave = waveform(voice(3.2))
     dense = alone(fusion, 0, hop_s=0.5)
-    hearing = Hearing(wave)
-    hearing.score(fusion)  # at 0, 1, 2 and 2.2 s
+    session = ScoringSession(wave)
+    session.score(fusion)  # at 0, 1, 2 and 2.2 s
     assert heard["log-mel"] == 4
-    got = hearing.score(dense)
+    got = session.score(dense)
     assert heard["log-mel"] == 4 + 2
     expected = dense.score(wave)
     assert [w.llr for w in got.windows] == pytest.approx([w.llr for w in expected.windows])
@@ -96,9 +96,9 @@ def test_of_denser_windows_only_those_between_are_heard(fusion, heard):
 def test_what_hears_otherwise_runs_again(fusion, heard, changes):
     wave = waveform(voice(3.0))
     other = alone(fusion, 0, **changes)
-    hearing = Hearing(wave)
-    hearing.score(fusion)
-    assert hearing.score(other).llr == other.score(wave).llr
+    session = ScoringSession(wave)
+    session.score(fusion)
+    assert session.score(other).llr == other.score(wave).llr
     assert heard["log-mel"] > 2 * 3
 
 
@@ -106,9 +106,9 @@ def test_other_weights_are_another_network(fusion, heard):
     wave = waveform(voice(1.0))
     other = alone(fusion, 0)
     other.net.out.bias.add_(1.0)
-    hearing = Hearing(wave)
-    hearing.score(fusion)
-    assert hearing.score(other).llr == pytest.approx(other.score(wave).llr, abs=1e-6)
+    session = ScoringSession(wave)
+    session.score(fusion)
+    assert session.score(other).llr == pytest.approx(other.score(wave).llr, abs=1e-6)
     assert heard["log-mel"] == 3
 
 
@@ -116,14 +116,14 @@ def test_members_hear_at_the_level_of_their_fusion(fusion):
     assert all(member.config.level_normalise for member in members(fusion))
     raw = Detector(dataclasses.replace(fusion.config, level_normalise=False), fusion.net)
     wave = waveform(np.float32(0.1) * voice(1.0))
-    assert Hearing(wave).score(raw).llr == pytest.approx(raw.score(wave).llr, abs=1e-5)
+    assert ScoringSession(wave).score(raw).llr == pytest.approx(raw.score(wave).llr, abs=1e-5)
 
 
 def test_the_bundled_fusion_shares_its_networks_with_the_bundled_detectors(heard):
     fused = load("fusion")
     names = fused.net.names
     assert set(names) <= set(bundled())
-    hearing = Hearing(waveform(voice(1.0)))
+    session = ScoringSession(waveform(voice(1.0)))
     for detector in (fused, *map(load, names)):
-        hearing.score(detector)
+        session.score(detector)
     assert heard.total() == len(names)
