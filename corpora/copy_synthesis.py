@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 from detectors.errors import HearsayError
 from detectors.files import whole
 

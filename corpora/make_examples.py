@@ -14,7 +14,7 @@ import av
 import numpy as np
 import soundfile
 
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 
 from .fakers import FAKERS
 from .partial_spoof import splice

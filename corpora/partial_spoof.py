@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.signal import istft, stft
 
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 
 SIZE, HOP = 512, 128  # of the STFT in which bands are exchanged
 SLIP = 80  # samples, 5 ms: enough to break the phase at both seams

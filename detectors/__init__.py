@@ -6,7 +6,7 @@ print(load("cnn").score(read("clip.m4a")).p_fake())
 
 from pathlib import Path
 
-from .audio.reader import AudioError, Facts, Waveform, read
+from .audio import AudioError, Facts, Waveform, read
 from .config import Config, DetectorError
 from .detector import Detector, Score, Window
 

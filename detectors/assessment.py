@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from .audio.reader import AudioError, Facts, Waveform, read
+from .audio import AudioError, Facts, Waveform, read
 from .config import Calibration, Verdict
 from .detector import Detector, Score, Window
 from .scoring import ScoringSession

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from . import bundled, load
-from .audio.reader import RATE, bare
+from .audio import RATE, bare
 from .catalog import CATALOG
 from .config import Config, DetectorError
 from .detector import Detector

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from .audio.reader import RATE
+from .audio import RATE
 from .errors import HearsayError
 
 Verdict = Literal["fake", "real", "inconclusive"]

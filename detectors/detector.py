@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .audio.reader import RATE, Waveform
+from .audio import RATE, Waveform
 from .catalog import build, build_frontend
 from .config import POOLINGS, Config, DetectorError
 from .errors import reason

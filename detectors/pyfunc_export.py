@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .audio.reader import RATE
+from .audio import RATE
 from .config import Config
 from .detector import FILES
 

@@ -20,7 +20,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from detectors import AudioError, Detector
 from detectors.assessment import assess
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 
 COLUMNS = ("p_fake", "llr", "verdict", "error")  # of an Assessment, in a row of the answer
 

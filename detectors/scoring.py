@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from .audio.reader import Waveform
+from .audio import Waveform
 from .config import Config
 from .detector import Detector, Score
 from .models.fusion import Fusion

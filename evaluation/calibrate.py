@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from corpora.manifest import Clip
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 from detectors.config import POOLINGS, Calibration, Config
 from detectors.detector import Detector, window_starts
 

@@ -34,7 +34,7 @@ from tqdm import tqdm
 from corpora.audio import decode
 from corpora.manifest import Clip, ManifestError, corpus_hash, read_manifest
 from detectors import BUNDLED, AudioError, Detector, Waveform, bundled, load, read
-from detectors.audio.reader import RATE, bare
+from detectors.audio import RATE, bare
 from detectors.config import Calibration
 from detectors.errors import HearsayError
 from detectors.files import whole

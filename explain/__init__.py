@@ -11,7 +11,7 @@ import math
 import time
 from typing import Any
 
-from detectors.audio.reader import Waveform
+from detectors.audio import Waveform
 from detectors.detector import Detector
 from detectors.runtime import peak_mb
 

@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from detectors.audio.reader import RATE, Waveform, speech_spans
+from detectors.audio import RATE, Waveform, speech_spans
 from detectors.detector import Detector
 
 from .explanation import ExplainError

@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from detectors.audio.reader import RATE, Waveform
+from detectors.audio import RATE, Waveform
 
 from .coalitions.masking import stft
 from .explanation import Explanation, by_size, over_time

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detectors.audio.reader import RATE, Waveform
+from detectors.audio import RATE, Waveform
 from detectors.detector import Detector
 
 from .coalitions.masking import HOP, N_FFT, RAMP_S, baseline, istft

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 
 from .explanation import Explanation
 

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from detectors import Waveform
 from detectors.assessment import DetectorResult
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 from explain import Explanation, decisive_seconds
 from explain.explanation import FAINT, over_time
 

@@ -13,7 +13,7 @@ from threading import Event
 from typing import TypeVar
 
 from detectors import Detector, Waveform
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 from detectors.errors import HearsayError
 from detectors.registry import Version
 from explain import METHODS, ExplainError, Explanation, explain

@@ -14,7 +14,7 @@ import numpy as np
 import soundfile as sf
 
 from detectors import AudioError, Detector, Waveform, read
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 from detectors.errors import HearsayError
 from detectors.registry import Version
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from detectors import registry
-from detectors.audio.reader import RATE, speech_seconds
+from detectors.audio import RATE, speech_seconds
 from detectors.errors import HearsayError, reason
 from detectors.pool import DetectorPool
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from detectors import Waveform
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 from explain import Explanation, decisive_seconds
 from explain.explanation import rebin
 from explain.saliency_colours import heat

@@ -17,7 +17,7 @@ import explain.catalog
 from corpora.manifest import read_manifest
 from corpora.splits import check_disjoint
 from detectors import Config, Detector
-from detectors.audio.reader import bare
+from detectors.audio import bare
 from explain import explain as explain_clip
 from training.recipe import read_recipe
 

@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass as checked
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import fftconvolve
 
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from corpora.manifest import Clip, originals
 from corpora.partial_spoof import splice
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 
 from .augment import Augment, degrade, draw, retime
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from corpora.manifest import originals
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 from detectors.detector import Detector, cut
 from detectors.files import whole
 from detectors.models.network import Network

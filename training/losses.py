@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool1d, binary_cross_entropy_with_logits, mse_loss
 
 from detectors import load
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 from detectors.detector import Detector
 from detectors.frontends.spectrograms import LogMel
 from detectors.models.network import FeatureGroups, Network

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torchaudio.functional import griffinlim, melscale_fbanks
 
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 
 
 def griffin_lim(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -12,7 +12,7 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 from torchaudio.functional import resample
 
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 from detectors.errors import HearsayError
 
 OWN_RATE = 22_050

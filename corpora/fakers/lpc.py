@@ -4,7 +4,7 @@ import numpy as np
 from scipy.linalg import solve_toeplitz
 from scipy.signal import lfilter
 
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 
 from .pitch import pitch_track
 

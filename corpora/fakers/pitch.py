@@ -3,7 +3,7 @@
 import numpy as np
 import pyworld
 
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 
 
 def pitch_track(samples: np.ndarray, period_ms: float) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 from scipy.signal import istft, stft
 
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 
 from .pitch import pitch_track
 

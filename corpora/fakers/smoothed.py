@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torchaudio.functional import melscale_fbanks
 
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 
 
 def smoothed(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:

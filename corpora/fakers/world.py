@@ -3,7 +3,7 @@
 import numpy as np
 import pyworld
 
-from detectors.audio.reader import RATE
+from detectors.audio import RATE
 
 from .pitch import pitch_track
 

@@ -1,7 +1,8 @@
 """Reading sound: a path, bytes or (rate, array) in, a mono 16 kHz Waveform with facts out."""
 
-from .decoder import AudioError
-from .reader import RATE, Facts, Waveform, bare, read, speech_seconds, speech_spans
+from .reader import read
+from .voice_activity import speech_seconds, speech_spans
+from .waveform import RATE, AudioError, Facts, Waveform, bare
 
 __all__ = [
     "RATE",

@@ -23,8 +23,8 @@ import av
 import numpy as np
 import soundfile as sf
 
-from ..errors import HearsayError
 from .durations import endless_wav, mp3_promise, ogg_ends, wav_promise, wav_tag
+from .waveform import AudioError
 
 BLOCK = 1 << 16  # samples per channel that are handled in one go
 # What libsndfile may decode, by its names, and ours.
@@ -47,20 +47,6 @@ DECODERS = (
     "wmav1,wmav2,pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,"
     "pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be"
 )
-
-
-class AudioError(HearsayError):
-    """A recording that cannot be used; str() is one sentence for the user.
-
-    kind: "unreadable", "empty", "no-audio", "not-finite", "too-short", "no-speech" or "too-long".
-    """
-
-    def __init__(self, kind: str, sentence: str) -> None:
-        super().__init__(kind, sentence)  # both, so that it can be pickled
-        self.kind = kind
-
-    def __str__(self) -> str:
-        return str(self.args[1])
 
 
 @dataclass

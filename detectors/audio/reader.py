@@ -9,62 +9,24 @@ full rate. What may be opened, and by which library, is in decode.py.
 
 from __future__ import annotations
 
-import threading
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soxr
 
-from .decoder import BLOCK, AudioError, Track, open_track
+from .bandwidth import bandwidth
+from .decoder import BLOCK, Track, open_track
+from .voice_activity import speech_seconds
+from .waveform import RATE, AudioError, Facts, Waveform
 
-RATE = 16_000
 SHORTEST = 0.5  # seconds
 LONGEST = 4 * 3600.0  # seconds; 0.9 GB at 16 kHz, and what stops a decompression bomb
 MOST_CHANNELS = 8
 RATES = (8_000, 192_000)  # Hz, lowest and highest original rate
-VAD_LOCK = threading.Lock()  # silero's network keeps its state between frames
 # The largest level that a codec can write, where that is below the 32767/32768 of 16 bits.
 FULL_SCALE = {"pcm_u8": 127 / 128, "pcm_s8": 127 / 128, "pcm_mulaw": 0.98, "pcm_alaw": 0.984}
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a recording was before it became mono at 16 kHz.
-
-    clipped is the share of original samples at full scale, peak the largest original level (1.0 is
-    full scale), bandwidth_hz see `bandwidth`, speech_seconds see `speech_seconds`.
-    """
-
-    seconds: float
-    rate: int
-    channels: int
-    container: str
-    codec: str
-    peak: float
-    clipped: float
-    bandwidth_hz: float
-    speech_seconds: float
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Waveform:
-    """A recording that can be scored: samples (n,) float32, mono, 16 kHz, |x| <= 1."""
-
-    samples: np.ndarray
-    facts: Facts
-
-
-def bare(samples: np.ndarray) -> Waveform:
-    """Samples (n,) float32 at 16 kHz as a recording of which nothing else is known."""
-    peak = float(np.abs(samples).max(initial=0.0))
-    return Waveform(samples, Facts(len(samples) / RATE, RATE, 1, "", "", peak, 0.0, 0.0, 0.0, ()))
 
 
 def read(
@@ -118,88 +80,6 @@ def read(
         notes=tuple(notes),
     )
     return Waveform(samples, facts)
-
-
-def bandwidth(samples: np.ndarray) -> float:
-    """Effective bandwidth in Hz of (n,) samples at 16 kHz, at most 8000.
-
-    It is the highest frequency at which the long-term power spectrum (mean over 64-ms Hann frames,
-    smoothed over 250 Hz) lies within 55 dB of its maximum above 100 Hz. Speech recorded at 16 kHz
-    or more reaches 6 kHz and mostly 7.5 kHz, whatever the microphone; telephone speech and 8-kHz
-    originals that were upsampled stay below 4.4 kHz.
-    """
-    size, frames = 1024, 4096
-    hann = np.hanning(size).astype(np.float32)
-    power = np.zeros(size // 2 + 1)
-    if len(samples) < size:
-        samples = np.pad(samples, (0, size - len(samples)))
-    windows = np.lib.stride_tricks.sliding_window_view(samples, size)[:: size // 2]
-    for start in range(0, len(windows), frames):  # in pieces: the frames of an hour take 0.5 GB
-        spectrum = np.fft.rfft(windows[start : start + frames] * hann)
-        power += np.square(np.abs(spectrum)).sum(axis=0)
-    smooth = np.convolve(power, np.full(16, 1 / 16), mode="same")
-    hz = np.fft.rfftfreq(size, 1 / RATE)
-    heard = smooth > smooth[hz >= 100].max() * 10**-5.5
-    return float(hz[heard].max()) if heard.any() else 0.0
-
-
-def speech_spans(samples: np.ndarray) -> list[tuple[float, float]]:
-    """Where silero-vad hears speech in (n,) samples at 16 kHz: (start, end) in seconds.
-
-    The samples are brought to one level first, so that the answer does not depend on the gain.
-    Takes about 10 ms per second of sound.
-    """
-    import torch  # here, since it takes seconds
-
-    rms = float(np.dot(samples, samples) / max(1, len(samples))) ** 0.5
-    if not rms > 0:
-        return []
-    levelled = np.clip(samples * (0.05 / rms), -1, 1).astype(np.float32)
-    with VAD_LOCK, _one_thread():
-        model, timestamps = _silero()
-        spans = timestamps(torch.from_numpy(levelled), model, sampling_rate=RATE)
-    return [(span["start"] / RATE, span["end"] / RATE) for span in spans]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Run torch on one thread: frames of 32 ms are too small to share, least of all when busy."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@cache
-def _silero() -> tuple[Any, Callable[..., list[dict[str, int]]]]:
-    from silero_vad import get_speech_timestamps, load_silero_vad
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit.load, which it uses
-        return load_silero_vad(), get_speech_timestamps
-
-
-def speech_seconds(samples: np.ndarray) -> float:
-    """Seconds of speech in (n,) samples at 16 kHz.
-
-    More than ten minutes are sampled: what is heard in 20 evenly spaced stretches of 30 s is scaled
-    to the whole. Where they hold none, all is searched, and the first stretch with speech counts.
-    """
-    n, size = len(samples), 30 * RATE
-    if n <= 600 * RATE:
-        return _speech(samples)
-    heard = sum(_speech(samples[i : i + size]) for i in np.linspace(0, n - size, 20).astype(int))
-    if heard:
-        return heard * n / (20 * size)
-    return next(filter(None, (_speech(samples[i : i + size]) for i in range(0, n, size))), 0.0)
-
-
-def _speech(samples: np.ndarray) -> float:
-    return sum(end - start for start, end in speech_spans(samples))
 
 
 def _mono_16k(track: Track, limit: float) -> tuple[np.ndarray, float, float]:

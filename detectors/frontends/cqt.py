@@ -6,7 +6,7 @@ from torch import Tensor
 from torchaudio.functional import preemphasis
 from torchaudio.transforms import Resample
 
-from ..audio.reader import RATE
+from ..audio import RATE
 from .frontend import Frontend
 
 

@@ -19,7 +19,7 @@ from parselmouth.praat import call
 from torch import Tensor
 from torchaudio.functional import create_dct, linear_fbanks, melscale_fbanks
 
-from ..audio.reader import RATE
+from ..audio import RATE
 from .frontend import Frontend
 
 VERSION = 1  # of the definitions below: raise it when a number changes, and caches are made again

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchaudio.transforms import MelSpectrogram, Spectrogram
 
-from ..audio.reader import RATE
+from ..audio import RATE
 from .frontend import Frontend, Layer
 
 LEVEL_RMS = 0.05  # about -26 dBFS, the level of ordinary speech recordings

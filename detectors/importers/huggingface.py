@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 
-from ..audio.reader import RATE
+from ..audio import RATE
 from ..catalog import build
 from ..config import Config, DetectorError
 from ..detector import Detector

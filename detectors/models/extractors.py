@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 from torchaudio.transforms import MelSpectrogram
 
-from ..audio.reader import RATE
+from ..audio import RATE
 
 
 class Samples(nn.Module):

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detectors.audio.reader import RATE, Waveform, read
+from detectors.audio import RATE, Waveform, read
 
 from ..explanation import ExplainError
 

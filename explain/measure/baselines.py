@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from detectors.audio.reader import RATE, Waveform, speech_spans
+from detectors.audio import RATE, Waveform, speech_spans
 from detectors.detector import Detector
 
 from ..coalitions.masking import HOP, N_FFT, stft

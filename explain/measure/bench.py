@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from detectors import load
-from detectors.audio.reader import Waveform, bare
+from detectors.audio import Waveform, bare
 from detectors.detector import Detector
 from detectors.runtime import peak_mb, prepare
 

@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from corpora.manifest import Clip, corpus_hash
 from detectors import AudioError, Waveform, read
-from detectors.audio.reader import RATE, speech_spans
+from detectors.audio import RATE, speech_spans
 from detectors.detector import Detector
 from evaluation.markdown import table
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from corpora.audio import decode
 from corpora.manifest import Clip, corpus_hash
-from detectors.audio.reader import Waveform, bare
+from detectors.audio import Waveform, bare
 from detectors.detector import Detector
 
 from .. import METHODS, methods

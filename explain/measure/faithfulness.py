@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detectors.audio.reader import RATE, Waveform, bare
+from detectors.audio import RATE, Waveform, bare
 from detectors.detector import Detector
 
 from ..audit import mp3

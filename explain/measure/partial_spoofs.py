@@ -13,7 +13,7 @@ import numpy as np
 
 from corpora.fakers import FAKERS
 from corpora.partial_spoof import self_splice, splice, splice_band
-from detectors.audio.reader import RATE, Waveform, bare, speech_spans
+from detectors.audio import RATE, Waveform, bare, speech_spans
 
 # by the copies in training/configs; "smoothed", which keeps most of a recording, is left out
 SEEN, UNSEEN = ("griffin-lim", "world"), ("lpc", "sinusoidal")

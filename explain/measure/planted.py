@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from detectors.audio.reader import RATE, Waveform, bare
+from detectors.audio import RATE, Waveform, bare
 from detectors.config import Config
 from detectors.detector import Detector
 from detectors.models.network import Network

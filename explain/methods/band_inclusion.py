@@ -6,7 +6,7 @@ The game is that of `shapley_bands`, of which ten coalitions are played for eigh
 
 from __future__ import annotations
 
-from detectors.audio.reader import Waveform
+from detectors.audio import Waveform
 from detectors.detector import Detector
 
 from ..coalitions.game import Progress

@@ -15,7 +15,7 @@ from captum.attr import DeepLift
 from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 from torch import fx, nn
 
-from detectors.audio.reader import Waveform
+from detectors.audio import Waveform
 from detectors.detector import Detector
 
 from ..coalitions.masking import baseline as fill_in

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from captum.attr import LayerGradCam
 from torch import Tensor
 
-from detectors.audio.reader import RATE, Waveform
+from detectors.audio import RATE, Waveform
 from detectors.detector import Detector
 from detectors.models.fusion import Fusion
 from detectors.scoring import members

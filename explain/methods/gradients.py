@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from captum.attr import GradientShap, InputXGradient, Saliency
 
-from detectors.audio.reader import Waveform
+from detectors.audio import Waveform
 from detectors.detector import Detector
 
 from ..coalitions.game import Progress

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from captum.attr import GuidedBackprop, LayerGradCam
 from torch import Tensor, nn
 
-from detectors.audio.reader import Waveform
+from detectors.audio import Waveform
 from detectors.detector import Detector
 from detectors.models.fusion import Fusion
 

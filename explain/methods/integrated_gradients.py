@@ -10,7 +10,7 @@ import torch
 from captum.attr import IntegratedGradients
 from torch import Tensor
 
-from detectors.audio.reader import Waveform
+from detectors.audio import Waveform
 from detectors.detector import Detector
 
 from ..coalitions.game import Progress

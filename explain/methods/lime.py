@@ -19,7 +19,7 @@ from captum.attr import Lime
 from captum.attr._core.lime import get_exp_kernel_similarity_function
 from torch import Tensor
 
-from detectors.audio.reader import Waveform
+from detectors.audio import Waveform
 from detectors.detector import Detector
 
 from ..coalitions.game import Game, Progress, TimeOptions, time_game

@@ -8,7 +8,7 @@ from typing import Unpack
 import numpy as np
 import torch
 
-from detectors.audio.reader import RATE, Waveform
+from detectors.audio import RATE, Waveform
 from detectors.detector import Detector
 
 from ..coalitions.game import Progress, TimeOptions, time_game

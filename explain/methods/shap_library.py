@@ -16,7 +16,7 @@ from typing import Any, Unpack
 import numpy as np
 import torch
 
-from detectors.audio.reader import Waveform
+from detectors.audio import Waveform
 from detectors.detector import Detector
 
 from ..coalitions.game import Game, Progress, TimeOptions, time_game

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from detectors.audio.reader import Waveform
+from detectors.audio import Waveform
 from detectors.detector import Detector
 
 from ..coalitions.game import Progress

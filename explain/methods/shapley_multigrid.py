@@ -14,7 +14,7 @@ from typing import Unpack
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from detectors.audio.reader import Waveform
+from detectors.audio import Waveform
 from detectors.detector import Detector
 
 from ..coalitions.game import Progress, TimeOptions

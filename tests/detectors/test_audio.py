@@ -11,8 +11,8 @@ import torch
 from sounds import VOICE, at, every_format, sndfile
 from voice import voice
 
-from detectors.audio import decoder, reader
-from detectors.audio.reader import read, speech_spans
+from detectors.audio import decoder, read, speech_seconds, speech_spans, voice_activity
+from detectors.audio.bandwidth import bandwidth
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_bandwidth_tells_an_upsampled_telephone_recording(gain):
 
 def test_bandwidth_of_a_tone_is_its_frequency():
     tone = np.sin(2 * np.pi * 2_000 * np.arange(16_000) / 16_000).astype(np.float32)
-    assert reader.bandwidth(tone) == pytest.approx(2_000, abs=250)
+    assert bandwidth(tone) == pytest.approx(2_000, abs=250)
 
 
 def test_speech_is_found_where_it_is_at_any_level():
@@ -149,13 +149,13 @@ def test_speech_in_a_very_long_recording_is_estimated_from_stretches(monkeypatch
         heard.append(len(samples))
         return [(0.0, len(samples) / 32_000)]
 
-    monkeypatch.setattr(reader, "speech_spans", half)
-    assert reader.speech_seconds(np.zeros(1200 * 16_000, np.float32)) == pytest.approx(600)
+    monkeypatch.setattr(voice_activity, "speech_spans", half)
+    assert speech_seconds(np.zeros(1200 * 16_000, np.float32)) == pytest.approx(600)
     assert sum(heard) == 600 * 16_000
 
 
 def test_speech_between_the_stretches_of_a_very_long_recording_is_found():
     silence = np.zeros(1200 * 16_000, np.float32)
-    assert reader.speech_seconds(silence) == 0
+    assert speech_seconds(silence) == 0
     silence[45 * 16_000 : 47 * 16_000] = VOICE  # the first two stretches are 0 to 30 and 62 to 92 s
-    assert reader.speech_seconds(silence) == pytest.approx(2, abs=0.5)
+    assert speech_seconds(silence) == pytest.approx(2, abs=0.5)

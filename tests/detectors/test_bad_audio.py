@@ -16,8 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sounds import NOISE, VOICE, at, every_format, sndfile
 
-from detectors.audio import decoder
-from detectors.audio.reader import AudioError, read
+from detectors.audio import AudioError, decoder, read
 
 
 @pytest.fixture(scope="module")

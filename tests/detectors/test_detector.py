@@ -17,7 +17,7 @@ from torch import nn
 from voice import voice
 
 from detectors import Config, Detector, DetectorError, Score, load
-from detectors.audio.reader import Facts, Waveform
+from detectors.audio import Facts, Waveform
 from detectors.catalog import CATALOG
 from detectors.config import Calibration
 from detectors.detector import cut, window_starts

@@ -12,7 +12,7 @@ PROGRAM = """
 import resource, threading
 import numpy as np
 from detectors import load
-from detectors.audio.reader import bare
+from detectors.audio import bare
 from detectors.runtime import prepare
 
 prepare(1)

@@ -33,7 +33,7 @@ SLOW = {"shap-permutation", "shap-partition", "shapley-patches", "lime-patches"}
 def scores(names: list[str]) -> dict[str, Any]:
     """LLR, windows and notes of every detector on every example and on a clip of 1.2 s."""
     from detectors import load, read
-    from detectors.audio.reader import bare
+    from detectors.audio import bare
 
     waves = {path.stem: read(path) for path in sorted(examples().glob("*.flac"))}
     waves["short"] = bare(waves["english-real"].samples[16_000:35_200])
@@ -50,7 +50,7 @@ def scores(names: list[str]) -> dict[str, Any]:
 def explanations(names: list[str], quick: bool) -> dict[str, Any]:
     """Every valid method of every detector on four seconds of an example."""
     from detectors import load, read
-    from detectors.audio.reader import bare
+    from detectors.audio import bare
     from explain import explain, methods
 
     wave = bare(read(examples() / "english-neural-copy.flac").samples[8_000:72_600])
