@@ -80,6 +80,8 @@ def explain(
     explanation = row.attribute(detector, wave, **chosen)
     return dataclasses.replace(
         explanation,
+        method=method,
+        detector=detector.config.name,
         seconds=time.perf_counter() - started,
         peak_mb=peak_mb(),
     )

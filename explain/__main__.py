@@ -33,10 +33,12 @@ def add_commands(commands: Commands) -> None:
     clip.add_argument("--detector", metavar="NAME", help="default: the bundled one best on dev")
     clip.add_argument("--method", default="shapley-time", help=f"one of {', '.join(METHODS)}")
     clip.add_argument(
-        "--players", type=int, help="windows of the time methods, 2 to 64; default: 8"
+        "--players", type=int, help="windows of the methods by time, 2 to 64; default: 8"
     )
-    clip.add_argument("--json", metavar="OUT", help="write the whole explanation; - for stdout")
-    clip.add_argument("--png", metavar="OUT", type=Path, help="draw it")
+    clip.add_argument(
+        "--json", type=output, metavar="OUT", help="write the whole explanation; - for stdout"
+    )
+    clip.add_argument("--png", type=output, metavar="OUT", help="draw it")
 
     evaluate = commands.add_parser("evaluate", help="do methods find what was planted in a clip?")
     evaluate.set_defaults(command=_evaluate)
@@ -82,11 +84,11 @@ def _clip(options: argparse.Namespace) -> int:
         from .draw import png  # matplotlib takes a second to import; only pictures pay
 
         write(options.png, png(explanation, wave))
-    if options.json == "-":
+    if options.json == Path("-"):
         print(explanation.to_json())
         return 0
     if options.json:
-        write(Path(options.json), f"{explanation.to_json()}\n")
+        write(options.json, f"{explanation.to_json()}\n")
     print(summary(explanation))
     return 0
 

@@ -21,26 +21,35 @@ class ExplainError(HearsayError):
     """An explanation that cannot be made, said in one sentence that can be shown as it is."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Explanation:
     """Evidence by time, frequency, both, or by name, in logit units; positive = towards fake.
 
-    values: (t,), (f,) or (f, t). times: (t + 1,) edges in seconds of the clip. freqs: (f + 1,)
-    edges in Hz, rising. full and empty: the logit with everything and with nothing of the clip.
-    residual: |sum(values) - (full - empty)| where the method promises that it is zero; NaN where
-    a method makes no such promise. stderr: of each value, None where nothing is drawn. forwards:
-    passes through the network. seconds: wall time. peak_mb: highest resident memory of the process.
-    names: what each value belongs to, in words, where there is no time axis: values are (names,).
+    Attributes:
+        method, detector: Their names; `explain.explain` fills them in.
+        values: (t,), (f,) or (f, t).
+        times: (t + 1,) edges in seconds of the clip.
+        freqs: (f + 1,) edges in Hz, rising.
+        full, empty: The logit with everything and with nothing of the clip; empty is NaN where the
+            method does not ask for it.
+        residual: |sum(values) - (full - empty)| where the method promises that it is zero; NaN
+            where it makes no such promise.
+        stderr: Of each value; None where nothing is drawn.
+        forwards: Passes through the network.
+        seconds: Wall time.
+        peak_mb: Highest resident memory of the process.
+        notes: What a reader should know, in sentences.
+        names: What each value belongs to, in words, where there is no time axis: values (names,).
     """
 
-    method: str
-    detector: str
+    method: str = ""
+    detector: str = ""
     values: np.ndarray
-    times: np.ndarray | None
-    freqs: np.ndarray | None
+    times: np.ndarray | None = None
+    freqs: np.ndarray | None = None
     full: float
-    empty: float
-    residual: float
+    empty: float = math.nan
+    residual: float = math.nan
     stderr: np.ndarray | None = None
     forwards: int = 0
     seconds: float = 0.0

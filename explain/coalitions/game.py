@@ -6,6 +6,7 @@ windows are heard and a baseline, or nothing (`pooled`), stands in the place of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
@@ -18,7 +19,7 @@ from detectors.audio import RATE, Waveform
 from detectors.config import POOLINGS
 from detectors.detector import Detector, window_starts
 
-from ..explanation import ExplainError
+from ..explanation import ExplainError, Explanation
 from . import masking as cuts
 from .masking import Windows
 from .segment import most_suspicious_segment
@@ -40,11 +41,43 @@ class TimeOptions(TypedDict, total=False):
     backgrounds: int
 
 
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What a game gives each player.
+
+    Attributes:
+        values: (players,).
+        full, empty: Worth of everybody and of nobody.
+        stderr: (players,); None where nothing was drawn.
+        efficient: The values promise to add up to full - empty (Shapley's efficiency axiom).
+    """
+
+    values: np.ndarray
+    full: float
+    empty: float
+    stderr: np.ndarray | None = None
+    efficient: bool = True
+
+    @property
+    def residual(self) -> float:
+        """Distance from the efficiency axiom; NaN where it is not promised."""
+        gap = abs(float(self.values.sum()) - (self.full - self.empty))
+        return gap if self.efficient else math.nan
+
+
 @dataclass(eq=False)
 class Game:
-    """`value` maps coalitions (k, players) bool to their worth (k,), best `batch` at a time.
+    """A cooperative game over parts of a clip.
 
-    passes: through the network that made the game ready; each: those for one more coalition.
+    Attributes:
+        players: How many parts there are.
+        value: Maps coalitions (k, players) bool to their worth (k,), best `batch` at a time.
+        passes: Passes through the network that made the game ready.
+        each: Passes for one more coalition.
+        times: (t + 1,) edges of the players in seconds of the clip, where they are over time.
+        freqs: (f + 1,) edges of the players in Hz, where they are over frequency.
+        names: Of the players, where they are not over time.
+        notes: What part of the clip is played.
     """
 
     players: int
@@ -52,6 +85,10 @@ class Game:
     batch: int
     passes: int = 0
     each: int = 0
+    times: np.ndarray | None = None
+    freqs: np.ndarray | None = None
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     known: dict[bytes, float] = field(default_factory=dict, repr=False)
 
     @property
@@ -75,13 +112,26 @@ class Game:
                     progress(min((begin + self.batch) / len(rows), 1.0))
         return np.array([self.known[key] for key in keys])
 
+    def explanation(self, solution: Solution, *notes: str) -> Explanation:
+        """A solution at the places of the players; a player is window * bands + band."""
 
-@dataclass(eq=False)
-class TimeGame(Game):
-    """times: (players + 1,) edges in seconds of the clip. notes: what part of it is played."""
+        def placed(values: np.ndarray) -> np.ndarray:
+            if self.times is None or self.freqs is None:
+                return values
+            return values.reshape(len(self.times) - 1, -1).T
 
-    times: np.ndarray = field(kw_only=True)
-    notes: tuple[str, ...] = field(kw_only=True)
+        return Explanation(
+            values=placed(solution.values),
+            stderr=None if solution.stderr is None else placed(solution.stderr),
+            times=self.times,
+            freqs=self.freqs,
+            names=self.names,
+            full=solution.full,
+            empty=solution.empty,
+            residual=solution.residual,
+            forwards=self.forwards,
+            notes=(*self.notes, *notes),
+        )
 
 
 def time_game(
@@ -97,14 +147,19 @@ def time_game(
     bank: Sequence[Waveform] = (),
     backgrounds: int | None = None,
     progress: Progress | None = None,
-) -> TimeGame:
+) -> Game:
     """The game of `players` equal windows over the analysed segment, or over the whole clip.
 
-    plays: how many coalitions are going to be played, which decides what is worth preparing.
-    baseline, seed, bank: see `masking.baseline`; worths are means over `backgrounds` draws of it
-    (default: 4 of a bank, else 1). A network that passes over what is absent hears none of them.
-    start_s: see `most_suspicious_segment`. whole: all of the clip's windows are scored and pooled
-    as the detector does. Raises ExplainError.
+    Args:
+        plays: How many coalitions are going to be played; it decides what is worth preparing.
+        baseline, seed, bank: See `masking.baseline`. A network that passes over what is absent
+            hears none of them.
+        backgrounds: Draws of the baseline that worths are means over; default: 4 of a bank, else 1.
+        start_s: See `most_suspicious_segment`.
+        whole: All of the clip's windows are scored and pooled as the detector does.
+
+    Raises:
+        ExplainError: An option has a value that it does not take.
     """
     count = BACKGROUNDS.get(baseline, 1) if backgrounds is None else backgrounds
     if count < 1:
@@ -118,7 +173,7 @@ def time_game(
     segment = most_suspicious_segment(detector, wave, start_s)
     cut = cuts.windows(len(segment.samples), players)
     games = [splice(detector, segment, cut, b, plays) for b in behind(segment.samples)]
-    return TimeGame(
+    return Game(
         players,
         lambda on: torch.stack([game(on) for game in games]).mean(dim=0),
         games[0].batch,
@@ -135,7 +190,7 @@ def _whole(
     players: int,
     behind: Callable[[Tensor], list[Tensor]],
     progress: Progress | None,
-) -> TimeGame:
+) -> Game:
     """A detector's window hears few of the players: a table of their 2^few worths says it all."""
     n, window = len(wave.samples), detector.config.window
     starts = window_starts(n, window, round(detector.config.hop_s * RATE))
@@ -177,7 +232,7 @@ def _whole(
     note = (
         f"Explained is the whole clip, {len(starts)} windows pooled by '{detector.config.pooling}'."
     )
-    return TimeGame(players, value, 2**16, passes, times=cut.edges / RATE, notes=(note,))
+    return Game(players, value, 2**16, passes, times=cut.edges / RATE, notes=(note,))
 
 
 def all_coalitions(players: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Segment: the part of a clip that one network window reads, levelled once and for all.
+"""The segment: the part of a clip that one network window reads, levelled once and for all.
 
 Everything an explanation changes is changed here, in the clip's own samples and after the level
 was normalised and the picture's band means were taken, so that masking one part never changes what
@@ -55,9 +55,14 @@ def most_suspicious_segment(
 ) -> Segment:
     """The window of the clip that an explanation looks into.
 
-    start_s: where it begins, for a caller that knows (it is moved to lie within the clip). Without
-    it a clip longer than a window is scored first, and the window with the highest LLR is taken,
+    A clip longer than a window is scored first, and the window with the highest LLR is taken,
     whatever the verdict. A clip shorter than a window is taken whole.
+
+    Args:
+        start_s: Where it begins, for a caller that knows; it is moved to lie within the clip.
+
+    Raises:
+        ExplainError: The clip holds no samples.
     """
     n, window = len(wave.samples), detector.config.window
     start = 0

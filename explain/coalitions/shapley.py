@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
 from math import comb
 
@@ -10,24 +9,7 @@ import numpy as np
 import torch
 
 from ..explanation import ExplainError
-from .game import Game, Progress, all_coalitions
-
-
-@dataclass(frozen=True, eq=False)
-class Solution:
-    """values (n,) of the players, stderr (n,) or None if nothing was drawn; full and empty: v(all),
-    v(none).
-    """
-
-    values: np.ndarray
-    stderr: np.ndarray | None
-    full: float
-    empty: float
-
-    @property
-    def residual(self) -> float:
-        """Distance from the efficiency axiom, sum = v(all) - v(none)."""
-        return abs(float(self.values.sum()) - (self.full - self.empty))
+from .game import Game, Progress, Solution, all_coalitions
 
 
 def solve(game: Game, budget: int, seed: int = 0, progress: Progress | None = None) -> Solution:
@@ -35,7 +17,7 @@ def solve(game: Game, budget: int, seed: int = 0, progress: Progress | None = No
     if 2**game.players > budget:
         return kernel_shap(game, budget, seed, progress)
     outcomes = game.play(all_coalitions(game.players), progress)
-    return Solution(shapley(outcomes), None, float(outcomes[-1]), float(outcomes[0]))
+    return Solution(shapley(outcomes), float(outcomes[-1]), float(outcomes[0]))
 
 
 def shapley(outcomes: np.ndarray) -> np.ndarray:
@@ -70,7 +52,7 @@ def alone(game: Game, progress: Progress | None = None) -> Solution:
     empty, full, *single = game.play(torch.cat([ends, torch.eye(n, dtype=torch.bool)]), progress)
     gains = np.array(single) - empty
     rest = full - empty - gains.sum()
-    return Solution(gains + rest / n, None, float(full), float(empty))
+    return Solution(gains + rest / n, float(full), float(empty))
 
 
 def kernel_shap(
@@ -106,7 +88,7 @@ def kernel_shap(
     meat = spent * mass**2 / len(pairs) * np.cov(pairs.T)
     spread = basis @ bread @ meat @ bread @ basis.T
     stderr = np.sqrt(np.diag(spread).clip(min=0))
-    return Solution(gain / n + basis @ free, stderr, float(full), float(empty))
+    return Solution(gain / n + basis @ free, float(full), float(empty), stderr)
 
 
 def _draw(

@@ -6,7 +6,7 @@ detector like any recording, so bands and cells can be masked, and differentiate
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -67,9 +67,13 @@ def spectrum(
 ) -> Spectrum:
     """The spectrum of the analysed segment.
 
-    baseline: its floor. "noise" is the clip's background spectrum (`masking.background`, constant
-    in time), "zeros" is digital silence. start_s: see `most_suspicious_segment`.
-    Raises ExplainError.
+    Args:
+        baseline: Its floor: "noise" is the clip's background spectrum (`masking.background`,
+            constant in time), "zeros" is digital silence.
+        start_s: See `most_suspicious_segment`.
+
+    Raises:
+        ExplainError: There is no such baseline, or the clip is too short.
     """
     if baseline not in FLOORS:
         raise ExplainError(f"There is no baseline '{baseline}'; there are {', '.join(FLOORS)}.")
@@ -85,24 +89,10 @@ def spectrum(
     return Spectrum(segment.pin(detector), segment, magnitude, phase, floor)
 
 
-@dataclass(eq=False)
-class Patches(Game):
-    """A game of time windows x bands; player window * bands + band. times, freqs: their edges."""
-
-    bands: int = field(kw_only=True)
-    times: np.ndarray = field(kw_only=True)
-    freqs: np.ndarray = field(kw_only=True)
-    notes: tuple[str, ...] = field(kw_only=True)
-
-    def map(self, values: np.ndarray) -> np.ndarray:
-        """(players,) -> (bands, windows)."""
-        return values.reshape(-1, self.bands).T
-
-
-def patches(sound: Spectrum, windows: int, bands: int) -> Patches:
+def patches(sound: Spectrum, windows: int, bands: int) -> Game:
     """The game of equal windows times equal bands from 0 Hz to 8 kHz; off is the floor.
 
-    windows: 1 makes it a game of bands. ExplainError when they do not fit.
+    Player window * bands + band is a band in a window. ExplainError when they do not fit.
     """
     frames = sound.magnitude.shape[-1]
     if not (1 <= windows <= frames // 4 and 1 <= bands <= BINS // 4 and windows * bands > 1):
@@ -117,12 +107,11 @@ def patches(sound: Spectrum, windows: int, bands: int) -> Patches:
         heard = on.reshape(len(on), windows, bands).transpose(1, 2)[:, row][:, :, column]
         return sound.logits(torch.where(heard, sound.magnitude, sound.floor))
 
-    return Patches(
+    return Game(
         windows * bands,
         value,
         min(sound.detector.batch, 8),
         each=1,
-        bands=bands,
         times=sound.times[[int((column < w).sum()) for w in range(windows + 1)]],
         freqs=sound.freqs[[int((row < b).sum()) for b in range(bands + 1)]],
         notes=sound.segment.notes,

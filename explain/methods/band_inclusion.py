@@ -31,4 +31,4 @@ def attribute(
     `spectrogram.spectrum`. Raises ExplainError.
     """
     game = shapley_bands.game(detector, wave, bands, baseline, start_s)
-    return shapley_bands.explanation("band-inclusion", detector, game, alone(game, progress))
+    return game.explanation(alone(game, progress))

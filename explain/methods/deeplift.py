@@ -20,7 +20,7 @@ from detectors.detector import Detector
 
 from ..coalitions.masking import baseline as fill_in
 from ..coalitions.segment import most_suspicious_segment
-from ..explanation import ExplainError, Explanation
+from ..explanation import Explanation
 from .gradcam import hz_edges, own_time
 
 LINEAR_MODULES = (
@@ -75,9 +75,6 @@ def attribute(
     logits of the clip and of the baseline (see `masking.baseline`); residual says how well. Raises
     ExplainError, with the reason, for a network that the rules do not cover.
     """
-    reason = refusal(detector)
-    if reason:
-        raise ExplainError(f"DeepLIFT does not explain {detector.config.name}: {reason}.")
     segment = most_suspicious_segment(detector, wave, start_s)
     behind = fill_in(segment.samples, baseline, seed)
     with torch.no_grad():
@@ -91,8 +88,6 @@ def attribute(
     cells = found[0, 0] if edges_hz else found[:1].reshape(1, -1)
     values, edges = own_time(cells.double().numpy(), segment)
     return Explanation(
-        method="deeplift",
-        detector=detector.config.name,
         values=values if edges_hz else values[0],
         times=segment.seconds(edges),
         freqs=np.asarray(edges_hz, dtype=np.float64) if edges_hz else None,

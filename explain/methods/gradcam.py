@@ -19,7 +19,7 @@ from detectors.models.fusion import Fusion
 from detectors.scoring import members
 
 from ..coalitions.segment import Segment, most_suspicious_segment
-from ..explanation import ExplainError, Explanation
+from ..explanation import Explanation
 
 BIN = RATE // 100  # the map is drawn in steps of 10 ms
 COMMON = np.linspace(0, RATE / 2, 65)  # edges in Hz on which a fusion's maps are added
@@ -42,9 +42,6 @@ def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = Non
     gets the sum over its repeats. A fusion's map is its members' in bands of 125 Hz, weighed as
     their logits are. Raises ExplainError for a detector without such a map.
     """
-    reason = refusal(detector)
-    if reason:
-        raise ExplainError(f"Grad-CAM does not explain {detector.config.name}: {reason}.")
     segment = most_suspicious_segment(detector, wave, start_s)
     if isinstance(detector.net, Fusion):
         values, logit = np.zeros(()), float(detector.net.bias)
@@ -58,14 +55,10 @@ def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = Non
         freqs, forwards = np.asarray(hz_edges(detector), dtype=np.float64), 1
     values, edges = own_time(values, segment)
     return Explanation(
-        method="gradcam",
-        detector=detector.config.name,
         values=values,
         times=segment.seconds(edges),
         freqs=freqs,
         full=logit,
-        empty=math.nan,
-        residual=math.nan,
         forwards=forwards,
         notes=segment.notes,
     )

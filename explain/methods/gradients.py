@@ -45,14 +45,11 @@ def saliency(
     with torch.inference_mode():
         full, empty = float(sound.logits(sound.magnitude)), float(sound.logits(sound.floor))
     return Explanation(
-        method="saliency",
-        detector=detector.config.name,
         values=values[0].detach().double().numpy(),
         times=sound.times,
         freqs=sound.freqs,
         full=full,
         empty=empty,
-        residual=math.nan,
         forwards=3,
         notes=sound.segment.notes,
     )
@@ -91,8 +88,6 @@ def gradient_shap(
         full = float(sound.logits(sound.magnitude))
     values, empty = np.mean(draws, axis=0), float(np.mean(empties))
     return Explanation(
-        method="gradient-shap",
-        detector=detector.config.name,
         values=values,
         times=sound.times,
         freqs=sound.freqs,

@@ -8,7 +8,6 @@ a negative one those of its opposite.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,9 +58,6 @@ def attribute(
     would be the only one seen. Values are logits for each unit of the
     spectrogram; no completeness is promised (residual and empty are NaN). Raises ExplainError.
     """
-    reason = refusal(detector)
-    if reason:
-        raise ExplainError(f"Guided Grad-CAM does not explain {detector.config.name}: {reason}.")
     if layers < 1:
         raise ExplainError(f"layers is a number from 1, not {layers}.")
     segment = most_suspicious_segment(detector, wave, start_s)
@@ -82,14 +78,10 @@ def attribute(
     found = where * torch.where(where > 0, fake, real)
     values, edges = own_time(found[0, 0].double().numpy(), segment)
     return Explanation(
-        method="guided-gradcam",
-        detector=detector.config.name,
         values=values,
         times=segment.seconds(edges),
         freqs=np.asarray(hz_edges(detector), dtype=np.float64),
         full=full,
-        empty=math.nan,
-        residual=math.nan,
         forwards=3 + len(chosen),
         notes=segment.notes,
     )

@@ -64,8 +64,6 @@ def attribute(
     if residual > LARGE * abs(full - empty):
         notes += (f"The parts miss the whole by {residual:.2f} of {abs(full - empty):.2f} logits.",)
     return Explanation(
-        method="integrated-gradients",
-        detector=detector.config.name,
         values=values,
         times=sound.times,
         freqs=sound.freqs,

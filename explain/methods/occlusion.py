@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Unpack
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from detectors.audio import RATE, Waveform
 from detectors.detector import Detector
 
-from ..coalitions.game import Progress, TimeOptions, time_game
+from ..coalitions.game import Progress, Solution, TimeOptions, time_game
 from ..explanation import ExplainError, Explanation
 
 
@@ -39,15 +38,5 @@ def attribute(
     members = torch.cat([torch.zeros_like(alone[:1]), torch.ones_like(alone[:1]), ~alone])
     game = time_game(detector, wave, players, len(members), progress=progress, **options)
     empty, full, *without = game.play(members, progress)
-    return Explanation(
-        method="occlusion",
-        detector=detector.config.name,
-        values=full - np.array(without),
-        times=game.times,
-        freqs=None,
-        full=float(full),
-        empty=float(empty),
-        residual=math.nan,
-        forwards=game.forwards,
-        notes=game.notes,
-    )
+    drops = full - np.array(without)
+    return game.explanation(Solution(drops, float(full), float(empty), efficient=False))

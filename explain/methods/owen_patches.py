@@ -13,7 +13,7 @@ import torch
 from detectors.audio import Waveform
 from detectors.detector import Detector
 
-from ..coalitions.game import Game, Progress
+from ..coalitions.game import Game, Progress, Solution
 from ..coalitions.spectrogram import patches, patches_budget, spectrum
 from ..explanation import ExplainError, Explanation
 
@@ -33,10 +33,9 @@ def attribute(
     """Owen values (bands, windows) of equal patches of the analysed segment.
 
     pairs: orders of arrival that are drawn, 2 or more, each played forwards and backwards; a pair
-    costs 2 * (windows * bands - 1) forwards; by default about as many as
-    `spectrogram.patches_budget` pays for. stderr is over pairs; every order adds up to
-    v(all) - v(none), so residual is zero but for rounding. baseline and start_s: see
-    `spectrogram.spectrum`. Raises ExplainError.
+    costs 2 * (windows * bands - 1) forwards; by default about what `spectrogram.patches_budget`
+    pays for. stderr is over pairs; every order adds up to v(all) - v(none), so residual is zero but
+    for rounding. baseline and start_s: see `spectrogram.spectrum`. Raises ExplainError.
     """
     if pairs is not None and pairs < 2:
         raise ExplainError(f"pairs is a number from 2, not {pairs}.")
@@ -44,20 +43,8 @@ def attribute(
     if pairs is None:
         pairs = max(2, round(patches_budget(detector) / (2 * (game.players - 1))))
     gains, full, empty = owen(game, windows, pairs, seed, progress)
-    values = gains.mean(axis=0)
-    return Explanation(
-        method="owen-patches",
-        detector=detector.config.name,
-        values=game.map(values),
-        times=game.times,
-        freqs=game.freqs,
-        full=full,
-        empty=empty,
-        residual=abs(float(values.sum()) - (full - empty)),
-        stderr=game.map(gains.std(axis=0, ddof=1) / np.sqrt(pairs)),
-        forwards=game.forwards,
-        notes=game.notes,
-    )
+    stderr = gains.std(axis=0, ddof=1) / np.sqrt(pairs)
+    return game.explanation(Solution(gains.mean(axis=0), full, empty, stderr))
 
 
 def owen(

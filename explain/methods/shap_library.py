@@ -19,7 +19,7 @@ import torch
 from detectors.audio import Waveform
 from detectors.detector import Detector
 
-from ..coalitions.game import Game, Progress, TimeOptions, time_game
+from ..coalitions.game import Game, Progress, Solution, TimeOptions, time_game
 from ..coalitions.spectrogram import patches, patches_budget, spectrum
 from ..explanation import ExplainError, Explanation
 from .seeds import seeded
@@ -62,19 +62,7 @@ def over_windows(
         found = shap.PermutationExplainer(_worth(game, evaluations, progress), nobody, seed=seed)(
             everybody, max_evals=evaluations, silent=True
         )
-    values, empty, full = _checked(found, game)
-    return Explanation(
-        method="shap-permutation",
-        detector=detector.config.name,
-        values=values,
-        times=game.times,
-        freqs=None,
-        full=full,
-        empty=empty,
-        residual=abs(float(values.sum()) - (full - empty)),
-        forwards=game.forwards,
-        notes=game.notes,
-    )
+    return game.explanation(_checked(found, game))
 
 
 def over_patches(
@@ -103,19 +91,7 @@ def over_patches(
     found = shap.PartitionExplainer(_worth(game, evaluations, progress), masker)(
         np.ones((1, game.players)), max_evals=evaluations, silent=True
     )
-    values, empty, full = _checked(found, game)
-    return Explanation(
-        method="shap-partition",
-        detector=detector.config.name,
-        values=game.map(values),
-        times=game.times,
-        freqs=game.freqs,
-        full=full,
-        empty=empty,
-        residual=abs(float(values.sum()) - (full - empty)),
-        forwards=game.forwards,
-        notes=game.notes,
-    )
+    return game.explanation(_checked(found, game))
 
 
 def summary_figure(
@@ -178,11 +154,11 @@ def _worth(game: Game, evaluations: int, progress: Progress | None) -> Any:
     return worth
 
 
-def _checked(found: Any, game: Game) -> tuple[np.ndarray, float, float]:
-    """shap's values (players,), and v(none) and v(all) as the game itself has them."""
+def _checked(found: Any, game: Game) -> Solution:
+    """shap's values (players,), with v(all) and v(none) as the game itself has them."""
     ends = torch.tensor([[False], [True]]).expand(2, game.players)
     empty, full = game.play(ends)
-    return found.values[0], float(empty), float(full)
+    return Solution(found.values[0], float(full), float(empty))
 
 
 def _tree(windows: int, bands: int) -> np.ndarray:

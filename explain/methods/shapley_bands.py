@@ -6,14 +6,15 @@ the bands of S and falls to the floor in the others; see `spectrogram.patches` a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from detectors.audio import Waveform
 from detectors.detector import Detector
 
-from ..coalitions.game import Progress
-from ..coalitions.shapley import Solution, solve
-from ..coalitions.spectrogram import Patches, bands_budget, patches, spectrum
+from ..coalitions.game import Game, Progress
+from ..coalitions.shapley import solve
+from ..coalitions.spectrogram import bands_budget, patches, spectrum
 from ..explanation import ExplainError, Explanation
 
 BANDS = range(2, 33)
@@ -40,32 +41,16 @@ def attribute(
     played = game(detector, wave, bands, baseline, start_s)
     if budget is None:
         budget = max(bands_budget(detector), 4 * bands)  # with fewer a draw is refused
-    solution = solve(played, budget, seed, progress)
-    return explanation("shapley-bands", detector, played, solution)
+    return played.explanation(solve(played, budget, seed, progress))
 
 
 def game(
     detector: Detector, wave: Waveform, bands: int, baseline: str, start_s: float | None
-) -> Patches:
+) -> Game:
     """The game of equal bands; ExplainError for a number of them that is none of `BANDS`."""
     if bands not in BANDS:
         raise ExplainError(f"bands is a number from {BANDS[0]} to {BANDS[-1]}, not {bands}.")
-    return patches(spectrum(detector, wave, baseline, start_s), 1, bands)
-
-
-def explanation(method: str, detector: Detector, game: Patches, solution: Solution) -> Explanation:
-    """A solved game of bands as a method's explanation of a detector."""
-    return Explanation(
-        method=method,
-        detector=detector.config.name,
-        values=solution.values,
-        times=None,
-        freqs=game.freqs,
-        names=tuple(f"{a:.0f} to {b:.0f} Hz" for a, b in pairwise(game.freqs)),
-        full=solution.full,
-        empty=solution.empty,
-        residual=solution.residual,
-        stderr=solution.stderr,
-        forwards=game.forwards,
-        notes=game.notes,
-    )
+    game = patches(spectrum(detector, wave, baseline, start_s), 1, bands)
+    assert game.freqs is not None
+    names = tuple(f"{low:.0f} to {high:.0f} Hz" for low, high in pairwise(game.freqs))
+    return replace(game, times=None, names=names)

@@ -16,7 +16,7 @@ from detectors.detector import Detector
 from ..coalitions.game import Game
 from ..coalitions.segment import most_suspicious_segment
 from ..coalitions.shapley import solve
-from ..explanation import ExplainError, Explanation
+from ..explanation import Explanation
 
 HEAD_BATCH = 512
 
@@ -35,11 +35,8 @@ def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = Non
     group stand at their means over the training set, the network's `mean`, so the baseline is the
     same for every clip, and empty is the logit of an average voice. start_s: see
     `most_suspicious_segment`. residual is the distance from the efficiency axiom, sum = v(all) -
-    v(none). Raises ExplainError for a detector without feature groups.
+    v(none).
     """
-    reason = refusal(detector)
-    if reason:
-        raise ExplainError(f"Groups do not explain {detector.config.name}: {reason}.")
     segment = most_suspicious_segment(detector, wave, start_s)
     net, names = detector.net.feature_groups, tuple(detector.frontend.groups)
     assert net is not None
@@ -51,17 +48,5 @@ def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = Non
     def value(coalitions: Tensor) -> Tensor:
         return net.head(torch.where(coalitions[:, :, None], present, absent))
 
-    solution = solve(Game(len(names), value, HEAD_BATCH, passes=2), budget=2 ** len(names))
-    return Explanation(
-        method="shapley-groups",
-        detector=detector.config.name,
-        values=solution.values,
-        times=None,
-        freqs=None,
-        names=names,
-        full=solution.full,
-        empty=solution.empty,
-        residual=solution.residual,
-        forwards=2,
-        notes=segment.notes,
-    )
+    game = Game(len(names), value, HEAD_BATCH, passes=2, names=names, notes=segment.notes)
+    return game.explanation(solve(game, budget=2 ** len(names)))

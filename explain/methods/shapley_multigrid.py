@@ -61,11 +61,8 @@ def attribute(
     values = uniform_filter1d(stairs, smooth, mode="reflect")  # what lies at an end stays inside
     full, empty = games[0].full, games[0].empty
     return Explanation(
-        method="shapley-multigrid",
-        detector=detector.config.name,
         values=values,
         times=edges,
-        freqs=None,
         full=full,
         empty=empty,
         residual=abs(float(values.sum()) - (full - empty)),

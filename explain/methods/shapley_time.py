@@ -38,19 +38,7 @@ def attribute(
     plays = min(2**players, budget)
     game = time_game(detector, wave, players, plays, progress=progress, **options)
     solution = solve(game, budget, options.get("seed", 0), progress)
-    return Explanation(
-        method="shapley-time",
-        detector=detector.config.name,
-        values=solution.values,
-        times=game.times,
-        freqs=None,
-        full=solution.full,
-        empty=solution.empty,
-        residual=solution.residual,
-        stderr=solution.stderr,
-        forwards=game.forwards,
-        notes=game.notes,
-    )
+    return game.explanation(solution)
 
 
 def check_players(players: int) -> None:

@@ -7,8 +7,6 @@ in the result; in return it does not say how parts work together, nor add up to 
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -44,18 +42,21 @@ def attribute(
 ) -> Explanation:
     """How far above the detector's threshold each moment's surroundings score alone, (cells,).
 
-    Windows of `window_s` seconds, 0.25 to the detector's own, have their middles `hop_s` apart
-    (default: one second, or a quarter of the detector's window if that is less, and a quarter of
-    `window_s`). At the ends of the segment a window is what is there of it, repeated. They keep the
-    level that they have in it. At each middle stands the mean of the windows that reach it, the
-    nearer the more; cells a quarter of `hop_s` long lie on straight lines from one to the next,
-    divided by the number of cells, so that the map adds up to what is said on average. Positive:
-    alone it would be called fake. start_s: see `most_suspicious_segment`. No completeness is
-    promised (empty and residual are NaN). Raises ExplainError.
+    Windows keep the level that they have in the segment; at its ends a window is what is there of
+    it, repeated. At each window's middle stands the mean of the windows that reach it, the nearer
+    the more. Cells, a quarter of `hop_s` long, lie on straight lines from one middle to the next,
+    and are divided by their number, so that the map adds up to what is said on average. Positive:
+    alone it would be called fake. No completeness is promised.
+
+    Args:
+        window_s: Length in seconds, 0.25 to the detector's own window; default: 1, or a quarter of
+            the detector's window if that is less.
+        hop_s: Seconds from one middle to the next; default: a quarter of `window_s`.
+        start_s: See `most_suspicious_segment`.
+
+    Raises:
+        ExplainError: An option has a value that it does not take.
     """
-    reason = refusal(detector)
-    if reason:
-        raise ExplainError(f"A sliding window does not explain {detector.config.name}: {reason}.")
     longest = detector.config.window / RATE
     window_s = min(1.0, max(longest / 4, SHORTEST_S)) if window_s is None else window_s
     hop_s = window_s / 4 if hop_s is None else hop_s
@@ -86,14 +87,9 @@ def attribute(
     calibration = detector.config.calibration
     threshold = (calibration.threshold - calibration.offset) / calibration.scale
     return Explanation(
-        method="sliding-window",
-        detector=detector.config.name,
         values=(cells - threshold) / len(cells),
         times=segment.seconds(edges),
-        freqs=None,
         full=full,
-        empty=math.nan,
-        residual=math.nan,
         forwards=count + 1,
         notes=segment.notes,
     )

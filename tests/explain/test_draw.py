@@ -15,8 +15,8 @@ from explain.saliency_colours import heat
 
 LONG = waveform(hiss(80_000))
 TIME = Explanation(
-    "shapley-time",
-    "toy",
+    method="shapley-time",
+    detector="toy",
     values=np.array([0.5, -1.0, 0.0, 2.0]),
     times=np.linspace(2, 3, 5),
     freqs=None,

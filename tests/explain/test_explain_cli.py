@@ -78,8 +78,6 @@ def test_json_on_stdout_is_all_that_is_there(here, capsys):
         (["clip.wav", "--players", "65"], "2 to 64"),
         (["clip.wav", "--method", "tea-leaves"], "there are shapley-multigrid, sliding-window"),
         (["clip.wav", "--method", "gradcam", "--players", "4"], "no option 'players'"),
-        (["clip.wav", "--json", "nowhere/e.json", "--players", "2"], "cannot be written"),
-        (["clip.wav", "--png", "nowhere/e.png", "--players", "2"], "cannot be written"),
         (["broken.wav"], "."),
         (["missing.wav"], "missing.wav"),
     ],
@@ -91,6 +89,14 @@ def test_bad_input_is_one_sentence_and_exit_code_2(here, monkeypatch, capsys, ar
     assert not captured.out
     assert sentence in captured.err
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--json", "--png"])
+def test_a_missing_folder_is_refused_before_anything_is_explained(here, capsys, option):
+    with pytest.raises(SystemExit) as refused:
+        main(["clip", "missing.wav", option, str(here / "nowhere" / "out")])
+    assert refused.value.code == 2
+    assert "there is no folder" in capsys.readouterr().err
 
 
 def test_an_unknown_detector_is_refused(here, capsys):

@@ -13,8 +13,8 @@ from explain import ExplainError, Explanation, decisive_seconds
 from explain.explanation import over_time
 
 TIME = Explanation(
-    "shapley-time",
-    "cnn",
+    method="shapley-time",
+    detector="cnn",
     values=np.array([0.1, -2.0, 1.5]),
     times=np.array([1.0, 2.0, 3.0, 4.0]),
     freqs=None,

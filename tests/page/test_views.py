@@ -237,7 +237,7 @@ def test_the_strongest_band_is_told_as_wide_as_it_is(bands, said):
     values = np.zeros((bands, 4))
     values[1 * bands // 8, 2] = 1.0
     freqs = np.linspace(0, 8000, bands + 1)
-    cells = Explanation("x", "x", values, np.linspace(0, 1, 5), freqs, 0.0, 0.0, 0.0)
+    cells = Explanation(values=values, times=np.linspace(0, 1, 5), freqs=freqs, full=0.0)
     assert said in loudest_cells(cells)
 
 

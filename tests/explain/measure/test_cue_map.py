@@ -44,7 +44,7 @@ def test_a_clip_without_speech_has_no_places():
 @given(st.lists(st.floats(-5, 5), min_size=8, max_size=8))
 def test_evidence_is_kept_whatever_place_it_is_given(values):
     edges = np.linspace(0, 1, 9)
-    explanation = Explanation("any", "toy", np.array(values), edges, None, 0.0, 0.0, 0.0)
+    explanation = Explanation(values=np.array(values), times=edges, full=0.0)
     (look,) = look_at(explanation, waveform(with_tone(0.3, 0.6)), [(0.2, 0.8)])
     assert look.evidence.sum() == pytest.approx(sum(values), abs=1e-6)
     assert look.extent.sum() == pytest.approx(1.0)
@@ -93,7 +93,7 @@ def test_a_detector_that_looks_everywhere_alike_contributes_one_everywhere():
     looks = []
     for number in range(400):
         values = rng.choice([-1.0, 1.0], 8)  # of either sign, which must not cancel
-        evidence = Explanation("any", "toy", values, edges, None, 0.0, 0.0, 0.0)
+        evidence = Explanation(values=values, times=edges, full=0.0)
         (look,) = look_at(evidence, waveform(np.zeros(2 * RATE)), SPANS)
         looks.append((clip("spoof", "vits", number), look))
     for place in _by_generator(looks, "system")["all"]["places"].values():

@@ -227,7 +227,6 @@ def test_only_flipped_swaps_count_and_clips_are_what_is_drawn_again():
 def test_deletion_knows_a_map_that_is_right_from_one_that_is_wrong():
     from explain.explanation import Explanation
 
-    nan = float("nan")
     t = np.arange(RATE) / RATE
     x = 0.01 * np.random.default_rng(0).standard_normal(RATE)
     x += 0.3 * np.sin(2 * np.pi * 1000 * t) * ((t >= 0.5) & (t < 0.7))
@@ -236,7 +235,7 @@ def test_deletion_knows_a_map_that_is_right_from_one_that_is_wrong():
     areas = [
         faithfulness(
             toy(Tone(1000.0)), waveform(x), "time",
-            Explanation("m", "toy", values, edges, None, nan, nan, nan),
+            Explanation(values=values, times=edges, full=0.0),
         )
         for values in (right, -right)
     ]  # fmt: skip

@@ -18,7 +18,7 @@ TRUTH = np.array([True, False, False, True])
 
 def explanation(values, times=None, freqs=None) -> Explanation:
     nan = math.nan
-    return Explanation("m", "d", np.asarray(values, float), times, freqs, nan, nan, nan)
+    return Explanation(values=np.asarray(values, float), times=times, freqs=freqs, full=nan)
 
 
 def test_scores_by_hand():
