@@ -51,10 +51,14 @@ def explain(
 ) -> Explanation:
     """Explain what `detector` says about `wave` by one of `METHODS`.
 
-    progress: told the share that is done, 0..1, by methods that take long; an exception that it
-    raises ends them. chosen: the method's own keywords (`Method.options`), for instance players=5
-    or start_s=12.0. Raises ExplainError, one sentence, on a method that is unknown or not valid for
-    this detector, on an option that the method does not have, and on a value that it does not take.
+    Args:
+        progress: Told the share that is done, 0..1, by methods that take long; an exception that
+            it raises ends them.
+        chosen: The method's own keywords (`Method.options`), for instance players=5.
+
+    Raises:
+        ExplainError: The method is unknown or not valid for this detector, or has no such option,
+            or the option does not take this value.
     """
     if method not in METHODS:
         raise ExplainError(f"There is no method '{method}'; there are {', '.join(METHODS)}.")

@@ -81,7 +81,7 @@ def _clip(options: argparse.Namespace) -> int:
     chosen: dict[str, Any] = {} if options.players is None else {"players": options.players}
     explanation = explain(detector, wave, options.method, **chosen)
     if options.png:
-        from .draw import png  # matplotlib takes a second to import; only pictures pay
+        from .draw import png  # matplotlib takes a second to import; only figures pay
 
         write(options.png, png(explanation, wave))
     if options.json == Path("-"):
@@ -94,7 +94,7 @@ def _clip(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from .measure.report import report  # the only command that reaches for training
+    from .measure.report import report  # the only command that reaches for measuring
 
     text = report(
         options.manifest,
@@ -162,20 +162,20 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def summary(explanation: Explanation) -> str:
-    """The strongest stretches, or all names by size, with their direction; then what it cost."""
+    """The strongest segments, or all names by size, with their direction; then what it cost."""
     lines = [f"{explanation.method} on {explanation.detector}, logit {explanation.full:+.3f}"]
     lines += explanation.notes
     if explanation.names:
         parts = [(f"{name:16}", value) for name, value in by_size(explanation)]
     else:
-        stretches = decisive_seconds(explanation)
-        parts = [(f"{start:6.2f} to {end:6.2f} s", value) for start, end, value in stretches]
+        segments = decisive_seconds(explanation)
+        parts = [(f"{start:6.2f} to {end:6.2f} s", value) for start, end, value in segments]
     for what, value in parts:
         lines.append(f"  {what}  {value:+8.3f}  towards {'fake' if value > 0 else 'real'}")
     residual = explanation.residual
-    said = "no completeness promised" if math.isnan(residual) else f"residual {residual:.1e}"
+    promise = "no completeness promised" if math.isnan(residual) else f"residual {residual:.1e}"
     lines.append(
-        f"{said}, {explanation.forwards} forwards, {explanation.seconds:.1f} s, "
+        f"{promise}, {explanation.forwards} forwards, {explanation.seconds:.1f} s, "
         f"peak {explanation.peak_mb:.0f} MB"
     )
     return "\n".join(lines)

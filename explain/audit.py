@@ -49,15 +49,15 @@ def audit(detector: Detector, wave: Waveform, prior: float = 0.5) -> tuple[Varia
     prior: share of fakes among such clips (0..1, exclusive), for verdicts and P(fake). Costs one
     scoring of the clip a variant. Raises ExplainError when there is no speech in the clip.
     """
-    original = _heard(detector, wave.samples, wave, "original", prior)
+    original = _scored(detector, wave.samples, wave, "original", prior)
     rows = [original]
     for name, change in VARIANTS.items():
-        row = _heard(detector, change(wave.samples), wave, name, prior)
+        row = _scored(detector, change(wave.samples), wave, name, prior)
         rows.append(dataclasses.replace(row, flipped=row.verdict != original.verdict))
     return tuple(rows)
 
 
-def _heard(
+def _scored(
     detector: Detector, samples: np.ndarray, wave: Waveform, name: str, prior: float
 ) -> Variant:
     score = detector.score(dataclasses.replace(wave, samples=samples))

@@ -55,7 +55,7 @@ class Method:
         takes_progress: `attribute` takes a `progress`, through which it can also be stopped.
         unasked: The axes along which it may be shown without being asked for.
         in_cue_map: `explain corpus` uses it when no method is chosen.
-        question: What its values answer; {part} is a segment, band or feature, {detector} a name.
+        question: What its values say; {part} is a segment, band or feature, {detector} a name.
         how: What its values are; {count} is their number, {gone} what becomes of absent segments.
             Every method that is shown unasked has it.
     """
@@ -86,7 +86,7 @@ METHODS: dict[str, Method] = {
             stochastic=True,
             takes_progress=True,
             unasked=(TIME,),
-            how="Exact Shapley values in LLR: cut into 4, 5, 6 and 7 stretches in turn, the sound "
+            how="Exact Shapley values in LLR: cut into 4, 5, 6 and 7 segments in turn, the sound "
             "is heard in every combination of them, and what is left out is {gone}; shown is "
             "the mean, smoothed.",
         ),
@@ -113,7 +113,7 @@ METHODS: dict[str, Method] = {
             takes_progress=True,
             unasked=(TIME,),
             in_cue_map=True,
-            how="Exact Shapley values in LLR: {count} stretches, heard in every combination; what "
+            how="Exact Shapley values in LLR: {count} segments, heard in every combination; what "
             "is left out is {gone}.",
         ),
         Method(
@@ -144,7 +144,7 @@ METHODS: dict[str, Method] = {
             stochastic=True,
             takes_progress=True,
             unasked=(TIME,),
-            how="Weights, in LLR, of a linear model of what the detector says when stretches "
+            how="Weights, in LLR, of a linear model of what the detector says when segments "
             "drawn at random are {gone} (LIME).",
         ),
         Method(
@@ -156,7 +156,7 @@ METHODS: dict[str, Method] = {
             stochastic=True,
             takes_progress=True,
             unasked=(TIME,),
-            how="How far the LLR falls when a stretch is {gone}, one after the other.",
+            how="How far the LLR falls when a segment is {gone}, one after the other.",
         ),
         Method(
             "band-inclusion",

@@ -1,4 +1,4 @@
-"""Pictures of one explanation: the lit waveform, the spectrogram under its saliency, or bars.
+"""Figures of one explanation: the lit waveform, the spectrogram under its saliency, or bars.
 
 Warm colours are evidence for fake, cool ones for real, in both.
 """
@@ -27,11 +27,11 @@ SIZE = (10.0, 2.6)  # inches, at 100 dots each
 RANGE_DB = 70.0
 GRID = (256, 800)  # cells of a drawn saliency, frequency and time
 MOST_FIGURES = 16  # windows that have room for their figures
-MARGIN = 0.1  # share of the stretch shown on either side where the clip goes on
+MARGIN = 0.1  # share of the segment shown on either side where the clip goes on
 
 
 def png(explanation: Explanation, wave: Waveform) -> bytes:
-    """The picture that suits the explanation, as a PNG file."""
+    """The figure that suits the explanation, as a PNG file."""
     if explanation.names:
         figure = names_figure(explanation)
     elif explanation.freqs is not None:
@@ -64,7 +64,7 @@ def names_figure(explanation: Explanation) -> Figure:
 
 
 def time_figure(explanation: Explanation, wave: Waveform) -> Figure:
-    """The waveform with each stretch lit by its evidence, and the evidence in logit units.
+    """The waveform with each segment lit by its evidence, and the evidence in logit units.
 
     ExplainError when the explanation has no time axis.
     """
@@ -80,9 +80,9 @@ def time_figure(explanation: Explanation, wave: Waveform) -> Figure:
         share = abs(value) / strongest
         axes.axvspan(start, end, color=_side(value), alpha=0.45 * share, lw=0, zorder=0)
         if len(values) <= MOST_FIGURES:
-            said: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 8}
+            style: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 8}
             tint = INK if share > 0.1 else "#94a3b8"
-            axes.text((start + end) / 2, 1.06, f"{value:+.2f}", color=tint, **said)
+            axes.text((start + end) / 2, 1.06, f"{value:+.2f}", color=tint, **style)
     axes.set(ylim=(-1.05, 1.25), yticks=[])
     return figure
 
@@ -115,7 +115,7 @@ def spectrogram_figure(explanation: Explanation, wave: Waveform) -> Figure:
 
 
 def _frame(wave: Waveform, edges: np.ndarray) -> tuple[Figure, Axes]:
-    """Figure with a time axis over the stretch and a little of what surrounds it, and a legend."""
+    """Figure with a time axis over the segment and a little of what surrounds it, and a legend."""
     figure = Figure(figsize=SIZE, dpi=100, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

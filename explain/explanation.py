@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from detectors.errors import HearsayError
 
 ARRAYS = ("values", "times", "freqs", "stderr")
-FAINT = 0.12  # share of the strongest stretch below which another says nothing
+FAINT = 0.12  # share of the strongest segment below which another says nothing
 
 
 class ExplainError(HearsayError):
-    """An explanation that cannot be made, said in one sentence that can be shown as it is."""
+    """An explanation that cannot be made; its message is one sentence for users."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -80,7 +80,7 @@ class Explanation:
 def over_time(explanation: Explanation) -> tuple[np.ndarray, np.ndarray]:
     """Evidence by time alone: values (t,) and edges (t + 1,) in seconds.
 
-    A map over time and frequency is summed over frequency and into eight equal stretches.
+    A map over time and frequency is summed over frequency and into eight equal segments.
     ExplainError when the explanation has no time axis.
     """
     values, edges = explanation.values, explanation.times
@@ -105,9 +105,9 @@ def rebin(values: ArrayLike, edges: ArrayLike, grid: ArrayLike) -> NDArray[np.fl
 
 
 def decisive_seconds(explanation: Explanation, count: int = 3) -> list[tuple[float, float, float]]:
-    """The `count` strongest stretches, strongest first: (start_s, end_s, value in logit units).
+    """The `count` strongest segments, strongest first: (start_s, end_s, value in logit units).
 
-    Neighbours on one side that each have at least half the strongest value are one stretch; those
+    Neighbours on one side that each have at least half the strongest value are one segment; those
     that are faint beside the first are left out. See `over_time`, which also raises.
     """
     values, edges = over_time(explanation)

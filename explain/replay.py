@@ -1,4 +1,4 @@
-"""Hear the evidence: is what an explanation points at what decided?
+"""Replay the evidence: is what an explanation points at what decided?
 
 The decisive parts of the explained segment are kept alone, and taken out, with the clip's own
 background in the place of what is missing, and the detector scores both. Parts that decided carry
@@ -102,11 +102,16 @@ def evidence(
 
     Decisive are the strongest parts that speak for the verdict, as few as carry half of what does;
     they are windows, bands or patches as the explanation has them (a fine map is summed into 8
-    bands by 8 segments). What is taken out becomes the baseline of `players`, faded over at the
-    seams; bands are masked in the STFT, with the phase kept. seed: of background and lot. start_s:
-    as it was for the explanation, if that has no times. Costs seven forwards. Raises ExplainError
-    when the explanation has no time and no frequency axis, is of more than one window of the
-    detector, or holds nothing that speaks for the verdict.
+    bands by 8 segments). What is taken out becomes the baseline of `masking`, faded over at the
+    seams; bands are masked in the STFT, with the phase kept. Costs seven forward passes.
+
+    Args:
+        seed: Of the background and of the other parts that are drawn.
+        start_s: As it was for the explanation, if that has no times.
+
+    Raises:
+        ExplainError: The explanation has no time and no frequency axis, is of more than one window
+            of the detector, or holds nothing that speaks for the verdict.
     """
     if explanation.times is not None:
         start_s = float(explanation.times[0])
@@ -129,19 +134,19 @@ def evidence(
 
     behind = baseline(x, seed=seed)
 
-    def heard(cells: np.ndarray, floor: float = 1.0) -> Tensor:
+    def masked(cells: np.ndarray, floor: float = 1.0) -> Tensor:
         if len(cells) == 1:  # all frequencies: no need to leave the time domain
             return _windows(x, floor * behind, cells[0], times)
         return _cells(sound, floor, cells, times, freqs)
 
-    kept, removed = heard(chosen), heard(~chosen)
+    kept, removed = masked(chosen), masked(~chosen)
     kept_llr, removed_llr = _llr(detector, segment, torch.stack([kept, removed]))
-    by_lot = [_llr(detector, segment, heard(~lot)[None])[0] for lot in lots]
+    by_lot = [_llr(detector, segment, masked(~lot)[None])[0] for lot in lots]
     elsewhere = float(np.mean(by_lot)) if by_lot else float("nan")
 
     own = wave.samples[segment.start : segment.start + len(x)]
     unlevel = float(np.abs(own).max()) / max(float(x.abs().max()), 1e-12)
-    alone = heard(chosen, floor=0.0).numpy() * unlevel
+    alone = masked(chosen, floor=0.0).numpy() * unlevel
     return Evidence(
         verdict=verdict,
         parts=_parts(chosen, values, segment.seconds(times), freqs),
@@ -272,9 +277,9 @@ def _parts(
 
 def _joined(x: np.ndarray, chosen: np.ndarray, times: np.ndarray) -> np.ndarray:
     """The chosen segments of (n,) samples one after the other, a pause where there is a gap."""
-    pieces: list[np.ndarray] = []
+    parts: list[np.ndarray] = []
     for i in np.flatnonzero(chosen):
-        if pieces and not chosen[i - 1]:
-            pieces.append(np.zeros(round(GAP_S * RATE), dtype=np.float32))
-        pieces.append(x[times[i] : times[i + 1]])
-    return np.concatenate(pieces)
+        if parts and not chosen[i - 1]:
+            parts.append(np.zeros(round(GAP_S * RATE), dtype=np.float32))
+        parts.append(x[times[i] : times[i + 1]])
+    return np.concatenate(parts)

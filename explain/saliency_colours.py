@@ -1,4 +1,4 @@
-"""A map over time and frequency as a picture's grid of colours; the page and the files share it."""
+"""A map over time and frequency as the colours of an image, for the page and for files alike."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Games: what the windows of a clip win together, in logits; every time method plays the same one.
+"""Cooperative games over the parts of a clip; all methods by time play the same one.
 
 Players are windows of the clip. The worth of a coalition is the detector's logit when only its
-windows are heard and a baseline, or nothing (`pooled`), stands in the place of the others.
+windows are heard and a baseline, or nothing (`pooling`), stands in the place of the others.
 """
 
 from __future__ import annotations

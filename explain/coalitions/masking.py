@@ -1,4 +1,4 @@
-"""Players: the segments of time that a game switches on and off, and what stands in when off.
+"""Masking: windows of time that a game switches on and off, and the baseline that stands in.
 
 A switched-off window is replaced by a baseline, cross-faded over a short raised cosine at each
 seam. The cross-fades of neighbours add up to one, so with all players on the clip returns bit by

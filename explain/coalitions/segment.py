@@ -81,7 +81,7 @@ def _most_suspicious(detector: Detector, wave: Waveform) -> tuple[int, tuple[str
     score = detector.score(wave)
     worst = max(score.windows, key=lambda w: w.llr)
     verdict = detector.config.calibration.verdict(score.llr)
-    said = f"Explained is {worst.start_s:.1f} to {worst.end_s:.1f} s, where the evidence for fake "
-    said += f"is strongest (LLR {worst.llr:+.2f} there)"
-    said += "" if verdict == "fake" else f", though the verdict on the whole is {verdict}"
-    return round(worst.start_s * RATE), (f"{said}.",)
+    note = f"Explained is {worst.start_s:.1f} to {worst.end_s:.1f} s, where the evidence for fake "
+    note += f"is strongest (LLR {worst.llr:+.2f} there)"
+    note += "" if verdict == "fake" else f", though the verdict on the whole is {verdict}"
+    return round(worst.start_s * RATE), (f"{note}.",)

@@ -27,8 +27,14 @@ def attribute(
     """Values (bands,) of equal bands from 0 Hz to 8 kHz, over the analysed segment.
 
     Values sum to v(all) - v(none), and are those of `shapley-bands` where no band acts on another;
-    see `shapley.alone`. bands: 2 to 32, in bands + 2 forwards. baseline and start_s: see
-    `spectrogram.spectrum`. Raises ExplainError.
+    see `shapley.alone`.
+
+    Args:
+        bands: 2 to 32, in bands + 2 forward passes.
+        baseline, start_s: See `spectrogram.spectrum`.
+
+    Raises:
+        ExplainError: An option has a value that it does not take.
     """
     game = shapley_bands.game(detector, wave, bands, baseline, start_s)
     return game.explanation(alone(game, progress))

@@ -70,7 +70,7 @@ def attribute(
 ) -> Explanation:
     """Contributions to the logit against a baseline's, from one forward and one backward pass.
 
-    Where the network reads a picture: (bands, 10-ms steps) of the picture's cells, which begin
+    Where the network reads a spectrogram: (bands, 10-ms steps) of its cells, which begin
     behind the front-end; else (10-ms steps,) of the samples. They add up to full - empty, the
     logits of the clip and of the baseline (see `masking.baseline`); residual says how well. Raises
     ExplainError, with the reason, for a network that the rules do not cover.
@@ -78,12 +78,10 @@ def attribute(
     segment = most_suspicious_segment(detector, wave, start_s)
     behind = fill_in(segment.samples, baseline, seed)
     with torch.no_grad():
-        heard, silent = (
-            detector.frontend(segment.fill(x[None])) for x in (segment.samples, behind)
-        )
-        full, empty = float(detector.net(heard)), float(detector.net(silent))
+        clip, silent = (detector.frontend(segment.fill(x[None])) for x in (segment.samples, behind))
+        full, empty = float(detector.net(clip)), float(detector.net(silent))
     with warnings.catch_warnings(action="ignore"):  # captum says that it hooks the activations
-        found = DeepLift(detector.net).attribute(heard.clone().requires_grad_(), silent).detach()
+        found = DeepLift(detector.net).attribute(clip.clone().requires_grad_(), silent).detach()
     edges_hz = hz_edges(detector) if found.ndim == 4 else None
     cells = found[0, 0] if edges_hz else found[:1].reshape(1, -1)
     values, edges = own_time(cells.double().numpy(), segment)

@@ -31,10 +31,13 @@ def saliency(
 ) -> Explanation:
     """Gradient of the logit by each magnitude, (257 bins, 8-ms frames), of the analysed segment.
 
-    times_input: times the magnitude (Shrikumar et al. 2016, arXiv:1605.01713), in logits; else the
-    bare gradient (Simonyan et al. 2014), in logits for each unit of magnitude. Signed in both. One
-    forward and backward pass; empty is the logit of digital silence, and no completeness is
-    promised. Raises ExplainError.
+    Signed. One forward and backward pass; empty is the logit of digital silence, and no
+    completeness is promised.
+
+    Args:
+        times_input: Times the magnitude (Shrikumar et al. 2016, arXiv:1605.01713), in logits; else
+            the bare gradient (Simonyan et al. 2014), in logits for each unit of magnitude.
+        start_s: See `most_suspicious_segment`.
     """
     sound = spectrum(detector, wave, "zeros", start_s)
     magnitude = sound.magnitude.clone().requires_grad_()  # captum warns where it has to ask for it
@@ -67,9 +70,15 @@ def gradient_shap(
     """GradientShap (Lundberg and Lee 2017; Erion et al. 2021, eq. 3): (257 bins, 8-ms frames).
 
     Each sample draws background noise (`masking.noise`) as baseline and a point on the way from
-    its magnitudes to the clip's; values are means over `samples`, 2 or more, with stderr. empty is
-    the mean logit of the baselines. The sum nears full - empty as samples rise; residual says how
-    far off it is. Raises ExplainError.
+    its magnitudes to the clip's; values are means over them, with stderr. empty is the mean logit
+    of the baselines. The sum nears full - empty as samples rise; residual says how far off it is.
+
+    Args:
+        samples: 2 or more.
+        start_s: See `most_suspicious_segment`.
+
+    Raises:
+        ExplainError: There are too few samples.
     """
     if samples < 2:
         raise ExplainError(f"GradientShap takes two samples or more, not {samples}.")

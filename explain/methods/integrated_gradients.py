@@ -31,12 +31,19 @@ def attribute(
 ) -> Explanation:
     """Attributions (f, t) of STFT magnitudes (257 bins, 8-ms frames) in the analysed segment.
 
-    The path runs from the baseline's magnitudes to the clip's, with the phase of the clip kept:
-    "noise" is the clip's background spectrum (`masking.background`, constant in time), the same
-    floor that replaces switched-off windows; "zeros" is digital silence, where a logarithm's
-    gradient is steep and more steps are needed. steps: Gauss-Legendre nodes of the integral.
-    residual: the distance from completeness, which falls as steps rise while the network is
-    smooth; a note says when it is large. Raises ExplainError.
+    The path runs from the baseline's magnitudes to the clip's, with the phase of the clip kept;
+    residual is the distance from completeness, which falls as steps rise while the network is
+    smooth; a note says when it is large.
+
+    Args:
+        steps: Gauss-Legendre nodes of the integral, 2 or more.
+        baseline: "noise" is the clip's background spectrum (`masking.background`), the same floor
+            that replaces switched-off windows; "zeros" is digital silence, where a logarithm's
+            gradient is steep and more steps are needed.
+        start_s: See `most_suspicious_segment`.
+
+    Raises:
+        ExplainError: An option has a value that it does not take.
     """
     if steps < 2:
         raise ExplainError(f"Integrated gradients take two steps or more, not {steps}.")

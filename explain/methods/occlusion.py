@@ -24,16 +24,22 @@ def attribute(
 ) -> Explanation:
     """Drop of the logit (windows,) when one window of about `window_s` seconds falls silent.
 
-    Cheap, and exact where windows do not work together; two that say the same hide each other.
-    window_s: 0.02 to 2 seconds. options: see `game.time_game`. No completeness is promised.
-    Raises ExplainError.
+    Cheap, and exact where windows do not work together; two that say the same hide each other. No
+    completeness is promised.
+
+    Args:
+        window_s: 0.02 to 2 seconds.
+        options: See `game.time_game`.
+
+    Raises:
+        ExplainError: An option has a value that it does not take.
     """
     if not 0.02 <= window_s <= 2:
         raise ExplainError(f"window_s is from 0.02 to 2 seconds, not {window_s:g}.")
-    heard = len(wave.samples) / RATE
+    seconds = len(wave.samples) / RATE
     if not options.get("whole", False):
-        heard = min(heard, detector.config.window / RATE)
-    players = max(round(heard / window_s), 2)
+        seconds = min(seconds, detector.config.window / RATE)
+    players = max(round(seconds / window_s), 2)
     alone = torch.eye(players, dtype=torch.bool)
     members = torch.cat([torch.zeros_like(alone[:1]), torch.ones_like(alone[:1]), ~alone])
     game = time_game(detector, wave, players, len(members), progress=progress, **options)

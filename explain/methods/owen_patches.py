@@ -32,10 +32,17 @@ def attribute(
 ) -> Explanation:
     """Owen values (bands, windows) of equal patches of the analysed segment.
 
-    pairs: orders of arrival that are drawn, 2 or more, each played forwards and backwards; a pair
-    costs 2 * (windows * bands - 1) forwards; by default about what `spectrogram.patches_budget`
-    pays for. stderr is over pairs; every order adds up to v(all) - v(none), so residual is zero but
-    for rounding. baseline and start_s: see `spectrogram.spectrum`. Raises ExplainError.
+    stderr is over pairs; every order adds up to v(all) - v(none), so residual is zero but for
+    rounding.
+
+    Args:
+        pairs: Orders of arrival that are drawn, 2 or more, each played forwards and backwards; a
+            pair costs 2 * (windows * bands - 1) forward passes. By default about what
+            `spectrogram.patches_budget` pays for.
+        baseline, start_s: See `spectrogram.spectrum`.
+
+    Raises:
+        ExplainError: An option has a value that it does not take.
     """
     if pairs is not None and pairs < 2:
         raise ExplainError(f"pairs is a number from 2, not {pairs}.")

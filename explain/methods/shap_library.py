@@ -1,4 +1,4 @@
-"""shap's own explainers over the same players, as an independent check, and its summary pictures.
+"""shap's own explainers over the same players, as an independent check, and its summary figures.
 
 Needs the extra `explain`; shap compiles itself at its first use, which takes some seconds.
 """
@@ -45,10 +45,17 @@ def over_windows(
 ) -> Explanation:
     """Shapley values (players,) of equal windows by shap's PermutationExplainer.
 
-    permutations: orders of arrival, each played forwards and backwards; every one adds up to
-    v(all) - v(none), so residual is zero but for rounding. There is no stderr: shap's own takes an
-    order and its reverse for independent, and is several times too large. players: 2 to 64.
-    options: see `game.time_game`. Raises ExplainError.
+    Every order of arrival adds up to v(all) - v(none), so residual is zero but for rounding. There
+    is no stderr: shap's own takes an order and its reverse for independent, and is several times
+    too large.
+
+    Args:
+        players: Windows, 2 to 64.
+        permutations: Orders of arrival, 2 or more, each played forwards and backwards.
+        options: See `game.time_game`.
+
+    Raises:
+        ExplainError: An option has a value that it does not take.
     """
     shap = _shap()
     check_players(players)
@@ -79,10 +86,15 @@ def over_patches(
     """Values (bands, windows) of time-frequency patches by shap's PartitionExplainer.
 
     Owen values over a tree in which the bands of a window are joined first, then neighbouring
-    windows; branches with the largest part of the logit are opened first, until `evaluations`
-    coalitions (default: `spectrogram.patches_budget`) are played, and what stays closed is shared
-    equally. baseline and start_s: see `spectrogram.spectrum`. residual is zero but for rounding.
-    Raises ExplainError.
+    windows; branches with the largest part of the logit are opened first, and what stays closed
+    is shared equally. residual is zero but for rounding.
+
+    Args:
+        evaluations: Coalitions that are played; default: `spectrogram.patches_budget`.
+        baseline, start_s: See `spectrogram.spectrum`.
+
+    Raises:
+        ExplainError: An option has a value that it does not take.
     """
     shap = _shap()
     evaluations = patches_budget(detector) if evaluations is None else evaluations

@@ -33,10 +33,17 @@ def attribute(
 ) -> Explanation:
     """Shapley values (bands,) of equal bands from 0 Hz to 8 kHz, over the analysed segment.
 
-    bands: 2 to 32. budget: coalitions that may be played, each a forward; by default the 256 that
-    make 8 bands exact, or fewer on a large network (`spectrogram.bands_budget`). Values are exact
-    where all 2^bands fit, else they have standard errors, and still add up. baseline and start_s:
-    see `spectrogram.spectrum`. Raises ExplainError.
+    Exact where all 2^bands coalitions fit the budget; otherwise values have standard errors, and
+    still add up.
+
+    Args:
+        bands: 2 to 32.
+        budget: Coalitions that may be played, each a forward pass; by default the 256 that make 8
+            bands exact, or fewer on a large network (`spectrogram.bands_budget`).
+        baseline, start_s: See `spectrogram.spectrum`.
+
+    Raises:
+        ExplainError: An option has a value that it does not take.
     """
     played = game(detector, wave, bands, baseline, start_s)
     if budget is None:

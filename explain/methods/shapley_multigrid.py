@@ -2,7 +2,7 @@
 
 An edit seldom begins where a window does, and a window's value says nothing of where in it the
 evidence lies. So the game of `shapley_time` is played with few, wide windows several times, each
-exactly, and the answers are averaged, in place as well; what four to seven windows cost together is
+exactly, and the results are averaged, in place as well; what four to seven windows cost together is
 less than what eight cost at once.
 """
 
@@ -37,11 +37,18 @@ def attribute(
 ) -> Explanation:
     """Mean of the exact Shapley values of several window games, in equal cells (cells,).
 
-    grids: how many windows each game has, 2 to 10. A window's value is spread evenly over it, and
-    the mean of the games over the `smooth` cells around each (odd; default: an eighth of the
-    segment), since a seam's place says nothing. The cells add up to v(all) - v(none) as every game
-    does; residual is the distance from that.
-    options: see `game.time_game`. Raises ExplainError.
+    A window's value is spread evenly over it, and the mean of the games over the cells around each,
+    since a seam's place says nothing. The cells add up to v(all) - v(none) as every game does;
+    residual is the distance from that.
+
+    Args:
+        grids: How many windows each game has, 2 to 10.
+        cells: Of the result.
+        smooth: Cells that are averaged over, an odd number; default: an eighth of the segment.
+        options: See `game.time_game`.
+
+    Raises:
+        ExplainError: An option has a value that it does not take.
     """
     wrong = [n for n in grids if n not in EXACT]
     if wrong or not grids:

@@ -29,10 +29,16 @@ def attribute(
 ) -> Explanation:
     """Shapley values (players,) of equal windows across the clip's analysed segment.
 
-    players: 2 to 64. budget: coalitions that may be played; all 2^players are where they fit (up
-    to 10 players by default), and nothing is estimated then. Otherwise values have standard
-    errors, and still add up. residual is the distance from the efficiency axiom, sum = v(all) -
-    v(none). options: see `game.time_game`. Raises ExplainError.
+    Exact where all 2^players coalitions fit the budget; otherwise values have standard errors, and
+    still add up. residual is the distance from the efficiency axiom, sum = v(all) - v(none).
+
+    Args:
+        players: Windows, 2 to 64.
+        budget: Coalitions that may be played; the default makes up to 10 players exact.
+        options: See `game.time_game`.
+
+    Raises:
+        ExplainError: An option has a value that it does not take.
     """
     check_players(players)
     plays = min(2**players, budget)
