@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from detectors.detector import Detector
 
 from .coalitions import spectrogram
+from .coalitions.time_game import TimeOptions
 from .explanation import Explanation
 from .methods import (
     band_inclusion,
@@ -32,7 +33,7 @@ from .methods import (
 )
 
 TIME, FREQUENCY, BOTH, FEATURE = "time", "frequency", "time-frequency", "feature"
-GAME = ("baseline", "seed", "start_s", "whole", "bank", "backgrounds")  # see `game.TimeOptions`
+GAME = tuple(TimeOptions.__annotations__)  # of all methods that play the game of windows
 
 
 def no_refusal(detector: Detector) -> str | None:

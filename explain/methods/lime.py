@@ -15,8 +15,9 @@ import torch
 from detectors.audio import Waveform
 from detectors.detector import Detector
 
-from ..coalitions.game import Game, Progress, Solution, TimeOptions, time_game
+from ..coalitions.game import Game, Progress, Solution
 from ..coalitions.spectrogram import patches, patches_budget, spectrum
+from ..coalitions.time_game import TimeOptions, time_game
 from ..explanation import ExplainError, Explanation
 from .shapley_time import check_players
 
@@ -40,7 +41,7 @@ def over_windows(
     Args:
         players: Windows, 2 to 64.
         samples: Coalitions that the surrogate is fitted on, at least 4 for each player.
-        options: See `game.time_game`.
+        options: See `time_game`.
 
     Raises:
         ExplainError: An option has a value that it does not take.

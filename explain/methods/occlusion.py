@@ -10,7 +10,8 @@ import torch
 from detectors.audio import RATE, Waveform
 from detectors.detector import Detector
 
-from ..coalitions.game import Progress, Solution, TimeOptions, time_game
+from ..coalitions.game import Progress, Solution
+from ..coalitions.time_game import TimeOptions, time_game
 from ..explanation import ExplainError, Explanation
 
 
@@ -29,7 +30,7 @@ def attribute(
 
     Args:
         window_s: 0.02 to 2 seconds.
-        options: See `game.time_game`.
+        options: See `time_game`.
 
     Raises:
         ExplainError: An option has a value that it does not take.

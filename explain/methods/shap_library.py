@@ -19,8 +19,9 @@ import torch
 from detectors.audio import Waveform
 from detectors.detector import Detector
 
-from ..coalitions.game import Game, Progress, Solution, TimeOptions, time_game
+from ..coalitions.game import Game, Progress, Solution
 from ..coalitions.spectrogram import patches, patches_budget, spectrum
+from ..coalitions.time_game import TimeOptions, time_game
 from ..explanation import ExplainError, Explanation
 from .seeds import seeded
 from .shapley_time import check_players
@@ -52,7 +53,7 @@ def over_windows(
     Args:
         players: Windows, 2 to 64.
         permutations: Orders of arrival, 2 or more, each played forwards and backwards.
-        options: See `game.time_game`.
+        options: See `time_game`.
 
     Raises:
         ExplainError: An option has a value that it does not take.

@@ -17,7 +17,8 @@ from scipy.ndimage import uniform_filter1d
 from detectors.audio import Waveform
 from detectors.detector import Detector
 
-from ..coalitions.game import Progress, TimeOptions
+from ..coalitions.game import Progress
+from ..coalitions.time_game import TimeOptions
 from ..explanation import ExplainError, Explanation, over_time, rebin
 from . import shapley_time
 
@@ -45,7 +46,7 @@ def attribute(
         grids: How many windows each game has, 2 to 10.
         cells: Of the result.
         smooth: Cells that are averaged over, an odd number; default: an eighth of the segment.
-        options: See `game.time_game`.
+        options: See `time_game`.
 
     Raises:
         ExplainError: An option has a value that it does not take.

@@ -1,7 +1,7 @@
 """Shapley values of time windows: which seconds moved the logit, and how far.
 
 The game: players are windows of the clip, v(S) is the detector's logit when only the windows in S
-are heard and the rest is background; see `game.time_game` and `shapley.solve`.
+are heard and the rest is background; see `time_game` and `shapley.solve`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Unpack
 from detectors.audio import Waveform
 from detectors.detector import Detector
 
-from ..coalitions.game import Progress, TimeOptions, time_game
+from ..coalitions.game import Progress
 from ..coalitions.shapley import solve
+from ..coalitions.time_game import TimeOptions, time_game
 from ..explanation import ExplainError, Explanation
 
 PLAYERS = range(2, 65)
@@ -35,7 +36,7 @@ def attribute(
     Args:
         players: Windows, 2 to 64.
         budget: Coalitions that may be played; the default makes up to 10 players exact.
-        options: See `game.time_game`.
+        options: See `time_game`.
 
     Raises:
         ExplainError: An option has a value that it does not take.

@@ -6,7 +6,7 @@ import pytest
 
 from explain import METHODS
 from explain.catalog import BOTH, FEATURE, FREQUENCY, TIME, unasked
-from explain.coalitions.game import TimeOptions
+from explain.coalitions.time_game import TimeOptions
 
 
 def test_every_method_has_a_title_of_its_own():
