@@ -9,6 +9,7 @@ from pathlib import Path
 from .audio import AudioError, Facts, Waveform, read
 from .config import Config, DetectorError
 from .detector import Detector, Score, Window
+from .errors import HearsayError
 
 BUNDLED = Path(__file__).parent / "bundled"
 
@@ -19,6 +20,7 @@ __all__ = [
     "Detector",
     "DetectorError",
     "Facts",
+    "HearsayError",
     "Score",
     "Waveform",
     "Window",
@@ -42,7 +44,7 @@ def bundled_config(name: str) -> Config:
 def load(name: str | Path) -> Detector:
     """Detector by name: bundled ("cnn"), registered ("models:/cnn@champion") or a folder.
 
-    Raises DetectorError with the names that would work.
+    Raises HearsayError with the names that would work.
     """
     if str(name).startswith("models:/"):
         from . import registry  # MLflow takes seconds to import; only registered models pay
@@ -50,7 +52,7 @@ def load(name: str | Path) -> Detector:
         return registry.load(str(name))
     folder = BUNDLED / str(name) if str(name) in bundled() else Path(name)
     if not folder.is_dir():
-        raise DetectorError(
+        raise HearsayError(
             f"There is no detector '{name}'. Bundled ones are {', '.join(bundled())}; a registered "
             "one is written models:/NAME@champion, and a folder by its path."
         )

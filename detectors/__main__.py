@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import Detector, DetectorError, bundled, bundled_config, load, registry
+from . import Detector, HearsayError, bundled, bundled_config, load, registry
 from .assessment import Assessment, assess
 from .catalog import CATALOG
 from .commandline import Commands, run
@@ -102,11 +102,11 @@ def _list(options: argparse.Namespace) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     if (options.url is None) != (options.sha256 is None):
-        raise DetectorError("--url and --sha256 go together: the checkpoint and what it must be.")
+        raise HearsayError("--url and --sha256 go together: the checkpoint and what it must be.")
     if options.url and options.architecture == "hub":
-        raise DetectorError("--as hub takes a folder or the name of a hub model, not --url.")
+        raise HearsayError("--as hub takes a folder or the name of a hub model, not --url.")
     if options.split and not options.manifest:
-        raise DetectorError("--split is of the clips of --manifest, which is missing.")
+        raise HearsayError("--split is of the clips of --manifest, which is missing.")
     registry.check_name(options.name)
     checkpoint, said = options.checkpoint, "not calibrated"
     if options.url:
@@ -119,7 +119,7 @@ def _import(options: argparse.Namespace) -> int:
         labels = options.fake_label, options.real_label
         detector = import_hub(str(checkpoint), options.name, *labels)
     elif options.fake_label or options.real_label:
-        raise DetectorError("--fake-label and --real-label are of --as hub alone.")
+        raise HearsayError("--fake-label and --real-label are of --as hub alone.")
     else:
         detector = import_checkpoint(checkpoint, options.architecture, options.name)
     detector.check_runs()
@@ -150,9 +150,9 @@ def _calibrated(detector: Detector, manifest: Path, split: str) -> Detector:
         clips = read_manifest(manifest, split)
         audio = decode_all(clips)
     except ManifestError as error:
-        raise DetectorError(str(error)) from error
+        raise HearsayError(str(error)) from error
     if len({clip.is_spoof for clip in clips}) < 2:
-        raise DetectorError(f"The split {split} of {manifest} needs bona fide and spoofed clips.")
+        raise HearsayError(f"The split {split} of {manifest} needs bona fide and spoofed clips.")
     return calibrate(detector, clips, audio, split)[0]
 
 

@@ -105,10 +105,10 @@ class Config:
 
     @staticmethod
     def from_json(text: str) -> Config:
-        """Read `to_json`'s text; DetectorError names a key that is missing, unknown or wrong."""
+        """Read `to_json`'s text; HearsayError names a key that is missing, unknown or wrong."""
         try:
             return TypeAdapter(Config).validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
             key = "".join(f"{part}: " for part in first["loc"])
-            raise DetectorError(f"This is no detector config: {key}{first['msg']}.") from error
+            raise HearsayError(f"This is no detector config: {key}{first['msg']}.") from error

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from .audio import RATE, Waveform
 from .catalog import build, build_frontend
-from .config import POOLINGS, Config, DetectorError
-from .errors import reason
+from .config import POOLINGS, Config
+from .errors import HearsayError, reason
 from .frontends.spectrograms import level
 from .models.network import Network
 
@@ -48,12 +48,12 @@ class Score:
     def p_fake(self, prior: float = 0.5) -> float:
         """P(spoof) when a share `prior` (0..1, exclusive) of such clips is spoof.
 
-        Raises ValueError for another prior, DetectorError where the LLR is no number.
+        Raises ValueError for another prior, HearsayError where the LLR is no number.
         """
         if not 0 < prior < 1:
             raise ValueError("The prior lies between 0 and 1, both excluded.")
         if not math.isfinite(self.llr):
-            raise DetectorError("The detector gave no usable number for this recording.")
+            raise HearsayError("The detector gave no usable number for this recording.")
         return float(np.exp(-np.logaddexp(0.0, -self.llr - math.log(prior / (1 - prior)))))
 
 
@@ -139,7 +139,7 @@ class Detector:
         return float(self.config.calibration.scale * logit + self.config.calibration.offset)
 
     def check_runs(self) -> None:
-        """DetectorError unless front-end and network fit, that is, a window of hiss gets a logit.
+        """HearsayError unless front-end and network fit, that is, a window of hiss gets a logit.
 
         Opening does without, since it takes up to half a second.
         """
@@ -147,23 +147,23 @@ class Detector:
         try:
             (logit,) = self.window_logits(hiss, [0])
         except Exception as error:  # anything, of whatever operation the picture does not fit
-            raise DetectorError(
+            raise HearsayError(
                 f"{self.config.name} cannot score a window, so its front-end does not fit its "
                 f"network: {reason(error)}."
             ) from error
         if not math.isfinite(logit):
-            raise DetectorError(f"{self.config.name} scores a window of hiss with {logit}.")
+            raise HearsayError(f"{self.config.name} scores a window of hiss with {logit}.")
 
     def save(self, folder: str | Path, card: str = "") -> None:
         """Write config.json, weights.safetensors and card.md; the folder appears whole or not.
 
-        A detector that is there already is replaced. Raises DetectorError for a folder that holds
+        A detector that is there already is replaced. Raises HearsayError for a folder that holds
         anything else, and where nothing can be written.
         """
         folder = Path(os.path.realpath(folder))  # a link stays a link, and "." gets its name
         try:
             if folder.exists() and {*os.listdir(folder)} - {*FILES}:
-                raise DetectorError(
+                raise HearsayError(
                     f"{folder} holds other things than a detector, so it was left alone."
                 )
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +180,7 @@ class Detector:
                     os.rename(folder, Path(scratch, "old"))
                 os.rename(new, folder)
         except (OSError, SafetensorError) as error:
-            raise DetectorError(
+            raise HearsayError(
                 f"No detector can be written to {folder}: {reason(error)}."
             ) from error
 
@@ -188,7 +188,7 @@ class Detector:
     def open(folder: str | Path) -> Detector:
         """Open a detector folder: reads JSON and safetensors, and executes nothing from it.
 
-        Raises DetectorError when a file is missing or wrong, or the weights do not fit the network.
+        Raises HearsayError when a file is missing or wrong, or the weights do not fit the network.
         """
         folder = Path(folder)
         check_files(folder)
@@ -197,16 +197,16 @@ class Detector:
             weights = load_file(folder / "weights.safetensors")
             check_weights(detector.net, weights)
         except (ValueError, OSError, SafetensorError) as error:
-            raise DetectorError(f"{folder} holds no usable detector: {error}") from error
+            raise HearsayError(f"{folder} holds no usable detector: {error}") from error
         detector.net.load_state_dict(weights)
         return detector
 
 
 def check_files(folder: Path) -> None:
-    """DetectorError that names the first file that a detector folder lacks."""
+    """HearsayError that names the first file that a detector folder lacks."""
     missing = [name for name in READ if not (folder / name).is_file()]
     if missing:
-        raise DetectorError(f"{folder} holds no detector: {missing[0]} is missing.")
+        raise HearsayError(f"{folder} holds no detector: {missing[0]} is missing.")
 
 
 def window_starts(n: int, window: int, hop: int) -> list[int]:

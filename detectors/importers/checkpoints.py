@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ..catalog import build
-from ..config import Config, DetectorError
+from ..config import Config
 from ..detector import Detector, check_weights
-from ..errors import reason
+from ..errors import HearsayError, reason
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ FAMILIES = {
 def import_checkpoint(path: str | Path, architecture: str, name: str) -> Detector:
     """Detector with the weights of a published state dict, on raw levels as these were trained.
 
-    architecture: a name in FAMILIES. Raises DetectorError for one that is not there, for a file
+    architecture: a name in FAMILIES. Raises HearsayError for one that is not there, for a file
     that is no plain state dict (one that holds code is refused unread) and for one that does not
     fit the architecture, naming the weights at fault.
     """
     if architecture not in FAMILIES:
-        raise DetectorError(
+        raise HearsayError(
             f"Checkpoints of '{architecture}' are not known; there are {', '.join(FAMILIES)}."
         )
     family = FAMILIES[architecture]
@@ -80,7 +80,7 @@ def import_checkpoint(path: str | Path, architecture: str, name: str) -> Detecto
     try:
         check_weights(net, weights)
     except ValueError as error:
-        raise DetectorError(f"{path} cannot be imported as {architecture}: {error}") from error
+        raise HearsayError(f"{path} cannot be imported as {architecture}: {error}") from error
     if family.bonafide == 0:
         for key in (f"{family.classes}.weight", f"{family.classes}.bias"):
             weights[key] = weights[key].flip(0)
@@ -102,9 +102,9 @@ def _read(path: str | Path) -> dict[str, Tensor]:
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise DetectorError(f"There is no checkpoint {path}.") from None
+        raise HearsayError(f"There is no checkpoint {path}.") from None
     except Exception as error:  # what is no checkpoint fails anywhere in PyTorch's reader
-        raise DetectorError(
+        raise HearsayError(
             f"{path} is no plain PyTorch state dict, so it was not read: {reason(error)}."
         ) from error
     if isinstance(weights, dict):
@@ -112,5 +112,5 @@ def _read(path: str | Path) -> dict[str, Tensor]:
     if not isinstance(weights, dict) or not all(
         isinstance(k, str) and torch.is_tensor(v) for k, v in weights.items()
     ):
-        raise DetectorError(f"{path} holds something else than a state dict of tensors.")
+        raise HearsayError(f"{path} holds something else than a state dict of tensors.")
     return dict(weights)

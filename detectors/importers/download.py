@@ -11,8 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from ..config import DetectorError
-from ..errors import without_secrets
+from ..errors import HearsayError, without_secrets
 from ..files import sha256_of
 
 LIMIT = 2 * 2**30  # bytes; the checkpoints of large speech backbones have about 1.3 GB
@@ -23,7 +22,7 @@ def download(url: str, sha256: str, folder: Path, limit: int = LIMIT) -> Path:
 
     A file that is there already is not fetched again, and a transfer that broke off goes on where
     it ended (RFC 9110, section 14). Only https is followed, through redirects too; plain http is
-    for this machine's own addresses alone. Raises DetectorError when the transfer fails or exceeds
+    for this machine's own addresses alone. Raises HearsayError when the transfer fails or exceeds
     `limit` bytes, and when the content is another one.
     """
     shown = without_secrets(url)
@@ -39,17 +38,17 @@ def download(url: str, sha256: str, folder: Path, limit: int = LIMIT) -> Path:
             client.event_hooks = {"request": [check]}  # called for each redirect as well
             _fetch(client, url, part, limit)
     except httpx.InvalidURL as error:
-        raise DetectorError(f"{shown} is no URL: {error}.") from error
+        raise HearsayError(f"{shown} is no URL: {error}.") from error
     except (httpx.HTTPError, OSError) as error:
         got = part.stat().st_size if part.is_file() else 0
-        raise DetectorError(
+        raise HearsayError(
             f"The download of {shown} ended after {got} bytes: {error}. The same command goes on "
             "from there."
         ) from error
     found = sha256_of(part)
     if found != sha256:
         part.unlink()  # or else the next try would go on with it
-        raise DetectorError(
+        raise HearsayError(
             f"What {shown} holds has the SHA-256 {found}, not {sha256}, so it was not kept."
         )
     os.replace(part, target)
@@ -67,7 +66,7 @@ def _fetch(client: httpx.Client, url: str, part: Path, limit: int) -> None:
             return _fetch(client, url, part, limit)
         if answer.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
             said = f"the server answers {answer.status_code}"
-            raise DetectorError(f"{without_secrets(url)} cannot be had: {said}.")
+            raise HearsayError(f"{without_secrets(url)} cannot be had: {said}.")
         goes_on = answer.headers.get("Content-Range", "").startswith(f"bytes {size}-")
         size = size if goes_on else 0
         with part.open("ab" if goes_on else "wb") as file:
@@ -76,15 +75,15 @@ def _fetch(client: httpx.Client, url: str, part: Path, limit: int) -> None:
                 if size > limit:
                     part.unlink()
                     said = f"it has more than {limit} bytes"
-                    raise DetectorError(f"{without_secrets(url)} is not kept: {said}.")
+                    raise HearsayError(f"{without_secrets(url)} is not kept: {said}.")
                 file.write(block)
 
 
 def _stay_safe(first: httpx.URL, request: httpx.Request) -> None:
-    """DetectorError unless the request, which `first` led to, is https or never leaves here."""
+    """HearsayError unless the request, which `first` led to, is https or never leaves here."""
     if request.url.scheme != "https" and not (_is_here(first) and _is_here(request.url)):
         shown = without_secrets(str(request.url))
-        raise DetectorError(f"{shown} is not fetched: checkpoints come over https alone.")
+        raise HearsayError(f"{shown} is not fetched: checkpoints come over https alone.")
 
 
 def _is_here(url: httpx.URL) -> bool:

@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 
 from ..audio import RATE
 from ..catalog import build
-from ..config import Config, DetectorError
+from ..config import Config
 from ..detector import Detector
-from ..errors import reason
+from ..errors import HearsayError, reason
 from ..models.huggingface import describe, library
 from ..models.network import Network
 
@@ -33,7 +33,7 @@ def import_hub(
 
     source: see `fetch`. fake, real: labels of the model; real is every other label if empty. The
     logit is that of fake against real, on raw levels as the model was trained. Raises
-    DetectorError, which lists the model's labels when the mapping is missing or wrong.
+    HearsayError, which lists the model's labels when the mapping is missing or wrong.
     """
     folder = fetch(source)
     options: dict[str, Any] = _described(folder, "classifier")
@@ -42,7 +42,7 @@ def import_hub(
     try:
         net = build("hub", options)
     except ValueError as error:
-        raise DetectorError(f"{source} cannot be read as a detector: {error}") from error
+        raise HearsayError(f"{source} cannot be read as a detector: {error}") from error
     model = _pretrained(folder, library().AutoModelForAudioClassification)
     net.get_submodule("model").load_state_dict(model.state_dict())
     return Detector(Config(name, "hub", options, frontend="raw", level_normalise=False), net)
@@ -52,7 +52,7 @@ def backbone_options(source: str, window: int) -> dict[str, Any]:
     """Options `backbone` and `features` of an `ssl` detector that starts from `source`.
 
     window: samples that the detector reads. A Whisper encoder is cut to it: its positions count
-    from the beginning, so it need not read 30 s of padding. Raises DetectorError.
+    from the beginning, so it need not read 30 s of padding. Raises HearsayError.
     """
     options = _described(fetch(source), "backbone")
     if options["backbone"]["model_type"] == "whisper":
@@ -64,7 +64,7 @@ def backbone_options(source: str, window: int) -> dict[str, Any]:
 
 
 def load_backbone(net: Network, source: str) -> None:
-    """Give a fresh `ssl` network the pretrained weights of `source`; raises DetectorError."""
+    """Give a fresh `ssl` network the pretrained weights of `source`; raises HearsayError."""
     model = _pretrained(fetch(source), library().AutoModel)
     weights = model.state_dict()
     backbone: Any = net.backbone
@@ -78,16 +78,16 @@ def load_backbone(net: Network, source: str) -> None:
 def fetch(source: str) -> Path:
     """Folder with a model's JSON and safetensors: a local one as it is, or a copy from the hub.
 
-    source: a folder, or a hub model as OWNER/NAME or OWNER/NAME@REVISION. Raises DetectorError
+    source: a folder, or a hub model as OWNER/NAME or OWNER/NAME@REVISION. Raises HearsayError
     when it cannot be reached or holds no safetensors.
     """
     folder = Path(source)
     if not folder.is_dir():
         folder = _download(source)
     if not (folder / "config.json").is_file():
-        raise DetectorError(f"{source} holds no Hugging Face model: config.json is missing.")
+        raise HearsayError(f"{source} holds no Hugging Face model: config.json is missing.")
     if not any(folder.glob("*.safetensors")):
-        raise DetectorError(
+        raise HearsayError(
             f"{source} holds no safetensors, and pickled weights are not read. Name a revision "
             "that has them, OWNER/NAME@refs/pr/N, or save the model as safetensors yourself."
         )
@@ -103,11 +103,11 @@ def _download(source: str) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=[*READ]))
     except HFValidationError as error:
-        raise DetectorError(
+        raise HearsayError(
             f"'{source}' is neither a folder nor the name of a hub model."
         ) from error
     except (HfHubHTTPError, HTTPError, OSError) as error:
-        raise DetectorError(
+        raise HearsayError(
             f"There is no folder '{source}', and no such hub model can be reached: {reason(error)}."
         ) from error
 
@@ -123,7 +123,7 @@ def _described(folder: Path, part: str) -> dict[str, Any]:
         described = {part: describe(config), "features": _features(extractor, config)}
         return json.loads(json.dumps(described))
     except (OSError, ValueError, TypeError, KeyError, StrictDataclassError) as error:
-        raise DetectorError(f"{folder} holds no speech model that can be read: {error}") from error
+        raise HearsayError(f"{folder} holds no speech model that can be read: {error}") from error
 
 
 def _features(original: Any, config: Any) -> dict[str, Any]:
@@ -152,19 +152,19 @@ def _mapping(
     names = [labels[k] for k in sorted(labels)]
     there = f"The labels of {source} are {', '.join(names)}"
     if not fake:
-        raise DetectorError(f"{there}: say which of them mean fake, --fake-label LABEL.")
+        raise HearsayError(f"{there}: say which of them mean fake, --fake-label LABEL.")
     unknown = [label for label in (*fake, *real) if label not in names]
     if unknown:
-        raise DetectorError(f"{there}; '{unknown[0]}' is none of them.")
+        raise HearsayError(f"{there}; '{unknown[0]}' is none of them.")
     others = list(real) or [label for label in names if label not in fake]
     if not others or set(others) & set(fake):
-        raise DetectorError(f"{there}: at least one must mean real, and none can mean both.")
+        raise HearsayError(f"{there}: at least one must mean real, and none can mean both.")
     sides = {"fake": fake, "real": others}
     return {side: [k for k in sorted(labels) if labels[k] in said] for side, said in sides.items()}
 
 
 def _pretrained(folder: Path, kind: Any) -> PreTrainedModel:
-    """A folder's model with its weights in float32; DetectorError if some are missing."""
+    """A folder's model with its weights in float32; HearsayError if some are missing."""
     try:
         model, found = kind.from_pretrained(
             folder,
@@ -175,10 +175,10 @@ def _pretrained(folder: Path, kind: Any) -> PreTrainedModel:
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise DetectorError(f"The weights in {folder} cannot be read: {error}") from error
+        raise HearsayError(f"The weights in {folder} cannot be read: {error}") from error
     missing = sorted(k for k in found["missing_keys"] if not k.endswith(UNUSED))
     if missing:
-        raise DetectorError(
+        raise HearsayError(
             f"{folder} holds no {type(model).__name__}: weights are missing "
             f"({', '.join(missing[:4])}{', ...' if missing[4:] else ''})."
         )

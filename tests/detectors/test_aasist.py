@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from detectors import DetectorError
+from detectors import HearsayError
 from detectors.importers.checkpoints import import_checkpoint
 from detectors.models.aasist import AASIST
 
@@ -59,7 +59,7 @@ class Bomb:
 
 def test_a_pickle_with_code_is_refused_and_not_run(tmp_path):
     torch.save({"weights": Bomb(tmp_path / "boom")}, tmp_path / "bad.pth")
-    with pytest.raises(DetectorError, match="no plain PyTorch state dict"):
+    with pytest.raises(HearsayError, match="no plain PyTorch state dict"):
         import_checkpoint(tmp_path / "bad.pth", "aasist", "bad")
     assert not (tmp_path / "boom").exists()
 
@@ -69,10 +69,10 @@ def test_a_wrong_checkpoint_is_named_key_by_key(tmp_path):
     weights["pos_S"] = torch.zeros(1, 22, 64)
     del weights["master1"]
     torch.save(weights, tmp_path / "wrong.pth")
-    with pytest.raises(DetectorError, match=r"missing \(master1\).*misshapen \(pos_S\)"):
+    with pytest.raises(HearsayError, match=r"missing \(master1\).*misshapen \(pos_S\)"):
         import_checkpoint(tmp_path / "wrong.pth", "aasist", "wrong")
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(DetectorError, match="something else than a state dict"):
+    with pytest.raises(HearsayError, match="something else than a state dict"):
         import_checkpoint(tmp_path / "list.pth", "aasist", "wrong")
-    with pytest.raises(DetectorError, match="There is no checkpoint"):
+    with pytest.raises(HearsayError, match="There is no checkpoint"):
         import_checkpoint(tmp_path / "none.pth", "aasist", "wrong")

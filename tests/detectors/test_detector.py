@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from voice import voice
 
-from detectors import Config, Detector, DetectorError, Score, load
+from detectors import Config, Detector, HearsayError, Score, load
 from detectors.audio import Facts, Waveform
 from detectors.catalog import CATALOG
 from detectors.config import Calibration
@@ -182,28 +182,28 @@ def test_the_digest_is_of_what_decides_the_answers(tmp_path):
 
 
 def test_what_is_no_detector_is_refused_in_a_sentence(tmp_path):
-    with pytest.raises(DetectorError, match="There is no detector 'nobody'"):
+    with pytest.raises(HearsayError, match="There is no detector 'nobody'"):
         load("nobody")
     (tmp_path / "d").mkdir()
-    with pytest.raises(DetectorError, match=r"config\.json is missing"):
+    with pytest.raises(HearsayError, match=r"config\.json is missing"):
         load(tmp_path / "d")
     fresh("cnn").save(tmp_path / "d")
     config = json.loads((tmp_path / "d" / "config.json").read_text())
     (tmp_path / "d" / "config.json").write_text(json.dumps({**config, "surprise": 1}))
-    with pytest.raises(DetectorError, match="surprise"):
+    with pytest.raises(HearsayError, match="surprise"):
         load(tmp_path / "d")
     (tmp_path / "d" / "config.json").write_text(json.dumps({**config, "architecture": "oracle"}))
-    with pytest.raises(DetectorError, match="no architecture 'oracle'"):
+    with pytest.raises(HearsayError, match="no architecture 'oracle'"):
         load(tmp_path / "d")
     (tmp_path / "d" / "config.json").write_text(json.dumps(config))
     weights = load_file(tmp_path / "d" / "weights.safetensors")
     weights["out.weight"] = weights["out.weight"][:, :5].contiguous()
     weights.pop("out.bias")
     save_file(weights, tmp_path / "d" / "weights.safetensors")
-    with pytest.raises(DetectorError, match=r"missing \(out.bias\).*misshapen \(out.weight\)"):
+    with pytest.raises(HearsayError, match=r"missing \(out.bias\).*misshapen \(out.weight\)"):
         load(tmp_path / "d")
     (tmp_path / "d" / "weights.safetensors").write_bytes(b"\x00" * 64)
-    with pytest.raises(DetectorError, match="no usable detector"):
+    with pytest.raises(HearsayError, match="no usable detector"):
         load(tmp_path / "d")
 
 
@@ -248,7 +248,7 @@ def test_a_wrong_config_is_a_sentence_that_names_the_fault(tmp_path, change, sai
     fresh("cnn").save(tmp_path / "d")
     config = json.loads((tmp_path / "d" / "config.json").read_text())
     (tmp_path / "d" / "config.json").write_text(json.dumps({**config, **change}))
-    with pytest.raises(DetectorError, match=said):
+    with pytest.raises(HearsayError, match=said):
         load(tmp_path / "d")
 
 
@@ -257,7 +257,7 @@ def test_a_front_end_that_does_not_fit_is_refused_where_a_folder_comes_in(tmp_pa
     config = json.loads((tmp_path / "d" / "config.json").read_text())
     wrong = {**config, "frontend_options": {"mels": 40}}
     (tmp_path / "d" / "config.json").write_text(json.dumps(wrong))
-    with pytest.raises(DetectorError, match="its front-end does not fit its network"):
+    with pytest.raises(HearsayError, match="its front-end does not fit its network"):
         load(tmp_path / "d")
 
 
@@ -266,7 +266,7 @@ def test_a_missing_file_is_named(tmp_path, name):
     fresh("cnn").save(tmp_path / "d")
     (tmp_path / "d" / name).unlink()
     (tmp_path / "d" / name).mkdir()
-    with pytest.raises(DetectorError, match=f"{name} is missing"):
+    with pytest.raises(HearsayError, match=f"{name} is missing"):
         load(tmp_path / "d")
 
 
@@ -276,13 +276,13 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
     weights = load_file(tmp_path / "d" / "weights.safetensors")
     weights["out.weight"][0, 3] = value
     save_file(weights, tmp_path / "d" / "weights.safetensors")
-    with pytest.raises(DetectorError, match=r"1 NaN or infinite \(out.weight\)"):
+    with pytest.raises(HearsayError, match=r"1 NaN or infinite \(out.weight\)"):
         load(tmp_path / "d")
 
 
 def test_an_llr_that_is_no_number_has_no_probability():
     for llr in (float("nan"), float("-inf")):
-        with pytest.raises(DetectorError, match="no usable number"):
+        with pytest.raises(HearsayError, match="no usable number"):
             Score(llr, ()).p_fake()
 
 
@@ -305,7 +305,7 @@ def test_saving_replaces_nothing_but_a_detector(tmp_path, monkeypatch):
     file.write_text("mine")
     monkeypatch.chdir(photos)
     for target in (photos, ".", file, file / "below", "/proc/nope/x"):
-        with pytest.raises(DetectorError, match=r"other things|can be written"):
+        with pytest.raises(HearsayError, match=r"other things|can be written"):
             fresh("cnn").save(target)
     assert {p.name for p in tmp_path.iterdir()} == {"photos", "afile"}
     assert {p.read_text() for p in [file, *photos.iterdir()]} == {"mine"}
@@ -317,7 +317,7 @@ def test_a_detector_is_written_where_a_link_leads(tmp_path):
     assert (tmp_path / "link").is_symlink()
     assert load(tmp_path / "link").config == load(tmp_path / "there").config
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(DetectorError, match="can be written"):
+    with pytest.raises(HearsayError, match="can be written"):
         fresh("cnn").save(tmp_path / "loop")
     assert {p.name for p in tmp_path.iterdir()} == {"link", "there", "loop"}
 

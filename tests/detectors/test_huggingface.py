@@ -11,7 +11,7 @@ import torch
 from toys import waveform
 from voice import voice
 
-from detectors import Detector, DetectorError, load
+from detectors import Detector, HearsayError, load
 from detectors.__main__ import main
 from detectors.importers.huggingface import fetch, import_hub
 from explain import explain
@@ -78,7 +78,7 @@ def test_a_class_is_what_the_config_numbers_it(labels, fake, real, tmp_path):
     [([], []), (["deepfake"], []), (["tts"], ["human"]), (["tts"], ["tts"]), (LABELS, [])],
 )
 def test_without_a_clear_mapping_the_labels_are_listed(fake, real, folder):
-    with pytest.raises(DetectorError, match="are bonafide, tts, vc"):
+    with pytest.raises(HearsayError, match="are bonafide, tts, vc"):
         import_hub(str(folder), "hub", fake, real)
 
 
@@ -103,13 +103,13 @@ def test_the_command_writes_a_folder_that_opens_and_explains_itself(folder, tmp_
 def test_pickled_weights_are_refused_unread(folder, tmp_path):
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
     (tmp_path / "pytorch_model.bin").write_bytes(b"whatever this holds, nobody looks")
-    with pytest.raises(DetectorError, match="pickled weights are not read"):
+    with pytest.raises(HearsayError, match="pickled weights are not read"):
         import_hub(str(tmp_path), "hub", ["tts"])
 
 
 def test_a_backbone_without_classifier_is_refused(tmp_path):
     backbones.backbone(tmp_path)
-    with pytest.raises(DetectorError, match=r"weights are missing \(classifier"):
+    with pytest.raises(HearsayError, match=r"weights are missing \(classifier"):
         import_hub(str(tmp_path), "hub", ["LABEL_1"])
 
 
@@ -117,7 +117,7 @@ def test_a_size_that_is_no_number_is_refused(folder, tmp_path):
     backbones.classifier(tmp_path, labels=LABELS)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"hidden_size": "abc"}))
-    with pytest.raises(DetectorError, match="holds no speech model that can be read"):
+    with pytest.raises(HearsayError, match="holds no speech model that can be read"):
         import_hub(str(tmp_path), "hub", ["tts"])
 
 
@@ -131,7 +131,7 @@ def test_the_card_names_the_model_in_full(folder, tmp_path, capsys, monkeypatch)
 def test_damaged_weights_are_refused(folder, tmp_path):
     backbones.classifier(tmp_path, labels=LABELS)
     (tmp_path / "model.safetensors").write_bytes(b"\0" * 64)
-    with pytest.raises(DetectorError, match="cannot be read"):
+    with pytest.raises(HearsayError, match="cannot be read"):
         import_hub(str(tmp_path), "hub", ["tts"])
 
 
@@ -142,7 +142,7 @@ def test_sound_that_cannot_be_prepared_alike_is_refused(change, tmp_path):
     backbones.classifier(tmp_path, labels=LABELS)
     file = tmp_path / "preprocessor_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
-    with pytest.raises(DetectorError, match=r"8000 Hz|not known here"):
+    with pytest.raises(HearsayError, match=r"8000 Hz|not known here"):
         import_hub(str(tmp_path), "hub", ["tts"])
 
 
@@ -152,7 +152,7 @@ def test_a_model_that_brings_its_own_code_is_refused(folder, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config | planted))
     (tmp_path / "evil.py").write_text("raise AssertionError('this ran')")
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(DetectorError, match="holds no speech model that can be read"):
+    with pytest.raises(HearsayError, match="holds no speech model that can be read"):
         import_hub(str(tmp_path), "hub", ["tts"])
 
 
@@ -179,10 +179,10 @@ def test_what_cannot_be_reached_is_a_sentence(monkeypatch):
         raise ConnectError("no route")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
-    with pytest.raises(DetectorError, match="no such hub model can be reached: no route"):
+    with pytest.raises(HearsayError, match="no such hub model can be reached: no route"):
         fetch("somebody/model")
     monkeypatch.undo()
-    with pytest.raises(DetectorError, match="neither a folder nor the name of a hub model"):
+    with pytest.raises(HearsayError, match="neither a folder nor the name of a hub model"):
         fetch("/no/such/folder")
 
 
@@ -190,7 +190,7 @@ def test_a_folder_with_labels_out_of_range_is_refused(folder, tmp_path):
     detector = import_hub(str(folder), "hub", ["tts"])
     detector.config.options["fake"] = [7]
     detector.save(tmp_path / "out")
-    with pytest.raises(DetectorError, match="classes"):
+    with pytest.raises(HearsayError, match="classes"):
         Detector.open(tmp_path / "out")
 
 

@@ -16,7 +16,7 @@ from stores import use_store
 from tiny_corpus import tiny_corpus
 
 import detectors
-from detectors import DetectorError, registry
+from detectors import HearsayError, registry
 from detectors.__main__ import main
 from detectors.catalog import build
 from detectors.importers import download
@@ -209,14 +209,14 @@ def test_urls_that_lead_elsewhere_are_refused(server, place, capsys):
 
 def test_https_never_leads_to_plain_http_not_even_here():
     first, here = httpx.URL("https://example.org/a.pth"), "http://127.0.0.1/a.pth"
-    with pytest.raises(DetectorError, match="https alone"):
+    with pytest.raises(HearsayError, match="https alone"):
         download._stay_safe(first, httpx.Request("GET", here))
     download._stay_safe(first, httpx.Request("GET", "https://example.com/a.pth"))
     download._stay_safe(httpx.URL(here), httpx.Request("GET", "http://localhost:80/a.pth"))
 
 
 def test_more_than_the_limit_is_not_kept(server, place):
-    with pytest.raises(DetectorError, match="more than 1000 bytes"):
+    with pytest.raises(HearsayError, match="more than 1000 bytes"):
         download.download(server.url, sha256(server.content), place / "here", limit=1000)
     assert not list((place / "here").iterdir())
 
@@ -253,7 +253,7 @@ def test_what_is_no_checkpoint_is_a_sentence(place, capsys, content):
 def test_random_bytes_are_no_checkpoint(place):
     for seed in range(40):
         (place / "a.pth").write_bytes(random.Random(seed).randbytes(40))
-        with pytest.raises(DetectorError, match=r"a\.pth"):
+        with pytest.raises(HearsayError, match=r"a\.pth"):
             import_checkpoint(place / "a.pth", FAMILY, "mine")
 
 

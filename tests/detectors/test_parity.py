@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from toys import hiss
 
-from detectors import Detector, DetectorError
+from detectors import Detector, HearsayError
 from detectors.catalog import build
 from detectors.frontends.spectrograms import Mel
 from detectors.importers.checkpoints import FAMILIES, import_checkpoint
@@ -175,14 +175,14 @@ def test_wrong_files_are_named(tmp_path):
     weights["out.bias"] = torch.zeros(3)
     del weights["DCM1.cv8.weight"]
     torch.save({"model_state_dict": weights}, tmp_path / "wrong.pth")
-    with pytest.raises(DetectorError, match=r"missing \(DCM1\.cv8\.weight\).*misshapen \(out\.bi"):
+    with pytest.raises(HearsayError, match=r"missing \(DCM1\.cv8\.weight\).*misshapen \(out\.bi"):
         import_checkpoint(tmp_path / "wrong.pth", "inc-tssdnet", "wrong")
-    with pytest.raises(DetectorError, match=r"missing \(.*unexpected \("):
+    with pytest.raises(HearsayError, match=r"missing \(.*unexpected \("):
         import_checkpoint(tmp_path / "wrong.pth", "cnn-lite", "wrong")
-    with pytest.raises(DetectorError, match="'resnet' are not known; there are aasist, "):
+    with pytest.raises(HearsayError, match="'resnet' are not known; there are aasist, "):
         import_checkpoint(tmp_path / "wrong.pth", "resnet", "wrong")
     torch.save({3: torch.zeros(1)}, tmp_path / "numbers.pth")
-    with pytest.raises(DetectorError, match="something else than a state dict"):
+    with pytest.raises(HearsayError, match="something else than a state dict"):
         import_checkpoint(tmp_path / "numbers.pth", "aasist", "wrong")
 
 

@@ -15,7 +15,7 @@ import torch
 from stores import free_port, make_detector, use_store
 from voice import voice
 
-from detectors import Config, Detector, DetectorError, load, registry
+from detectors import Config, Detector, load, registry
 from detectors.errors import HearsayError
 from detectors.mlflow_store import readable_errors
 
@@ -93,7 +93,7 @@ def test_versions_are_found_by_number_and_by_alias(store, tmp_path):
 def test_a_folder_that_does_not_open_is_not_registered(store, tmp_path):
     make_detector(tmp_path / "cnn")
     (tmp_path / "cnn" / "weights.safetensors").write_bytes(b"nothing")
-    with pytest.raises(DetectorError, match="no usable detector"):
+    with pytest.raises(HearsayError, match="no usable detector"):
         registry.register(tmp_path / "cnn", "cnn")
     assert registry.versions() == []
 
@@ -280,7 +280,7 @@ def test_figures_of_too_few_speakers_have_no_interval(store, tmp_path):
 def test_a_front_end_that_does_not_fit_is_not_registered(store, tmp_path):
     options = {"channels": (4, 4), "bands": 40}
     Detector(Config("cnn", "cnn", options)).save(tmp_path / "cnn")
-    with pytest.raises(DetectorError, match="does not fit its network"):
+    with pytest.raises(HearsayError, match="does not fit its network"):
         registry.register(tmp_path / "cnn", "cnn")
     assert registry.versions() == []
 

@@ -12,7 +12,7 @@ from voice import voice
 
 from corpora.audio import decode_all
 from corpora.manifest import read_manifest
-from detectors import DetectorError, load
+from detectors import load
 from detectors.errors import HearsayError
 from detectors.frontends.spectrograms import level
 from detectors.models.tssdnet import IncTSSDNet
@@ -102,5 +102,5 @@ def test_who_cannot_learn_or_teach_is_refused_before_anything_is_read(change, wo
 
 
 def test_a_teacher_that_is_not_there_is_named():
-    with pytest.raises(DetectorError, match="nobody"):
+    with pytest.raises(HearsayError, match="nobody"):
         check(replace(TAUGHT, teachers=("nobody",)))
