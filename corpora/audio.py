@@ -11,26 +11,27 @@ import soxr
 from tqdm import tqdm
 
 from detectors.audio import RATE
+from detectors.errors import HearsayError
 
-from .manifest import Clip, ManifestError
+from .manifest import Clip
 
 
 def decode(path: Path) -> np.ndarray:
     """Audio file -> (n,) float32, mono, 16 kHz.
 
-    Raises ManifestError for what is no audio file, or holds no samples or any that is not finite.
+    Raises HearsayError for what is no audio file, or holds no samples or any that is not finite.
     """
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise ManifestError(f"{path} cannot be decoded: {error.error_string}") from error
+        raise HearsayError(f"{path} cannot be decoded: {error.error_string}") from error
     mono = samples.mean(axis=1)
     if rate != RATE:
         mono = soxr.resample(mono, rate, RATE)
     if not len(mono):
-        raise ManifestError(f"{path} is empty: it holds no sound.")
+        raise HearsayError(f"{path} is empty: it holds no sound.")
     if not np.isfinite(mono).all():
-        raise ManifestError(f"{path} holds samples that are no finite numbers.")
+        raise HearsayError(f"{path} holds samples that are no finite numbers.")
     return mono
 
 

@@ -18,7 +18,7 @@ from detectors.files import whole
 
 from .audio import decode
 from .fakers import FAKERS
-from .manifest import Clip, ManifestError, read_manifest
+from .manifest import Clip, read_manifest
 
 COLUMNS = [
     "id", "path", "label", "split", "system", "family", "speaker", "language", "source", "original",
@@ -34,7 +34,7 @@ def make_copies(
     A copy keeps the clip's speaker and source, and Opus where the clip is stored as that (others
     become FLAC, which loses nothing), so that the vocoder is all that sets it apart. A file is
     named by what it is made of, so that what is there already is not made again and nothing stale
-    is used. Clips under 0.1 s get no copy. Raises HearsayError for an unknown faker, ManifestError
+    is used. Clips under 0.1 s get no copy. Raises HearsayError for an unknown faker,
     for a bad manifest and for one without a clip to copy.
     """
     unknown = sorted(set(fakers) - FAKERS.keys())
@@ -46,7 +46,7 @@ def make_copies(
     made = (_copy(clip, faker, out, seed) for clip, faker in tqdm(work, unit="copy"))
     rows = [row for row in made if row]
     if not rows:
-        raise ManifestError(
+        raise HearsayError(
             f"{manifest} has no bona fide clips of the split {split!r} of {SHORTEST_S} s or "
             "more to copy."
         )

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from detectors.errors import HearsayError
 
 REQUIRED = ("path", "label", "speaker")
@@ -28,10 +30,6 @@ LABELS = {
     "fake": "spoof",
 }
 UNKNOWN = "unknown"  # the system and family of a spoof whose row does not name them
-
-
-class ManifestError(HearsayError):
-    """A manifest that cannot be used; the message is one sentence to show as it is."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def read_manifest(path: str | Path, split: str | None = None) -> list[Clip]:
 
     Labels may be bonafide, bona-fide or real, and spoof or fake. An empty speaker is named after
     its source, or, where there is none, after the clip, so that every such clip stands alone.
-    Raises ManifestError when the file, a needed column, a label or an audio file is not as it
+    Raises HearsayError when the file, a needed column, a label or an audio file is not as it
     should be, when two clips share an id, and when nothing is left.
     """
     path = Path(path)
@@ -74,27 +72,40 @@ def read_manifest(path: str | Path, split: str | None = None) -> list[Clip]:
     folder = Path(os.path.abspath(path.parent))
     clips = [_clip(row, folder, f"{path}, row {n}") for n, row in enumerate(rows, start=1)]
     if not clips:
-        raise ManifestError(f"The manifest {path} holds no clips.")
+        raise HearsayError(f"The manifest {path} holds no clips.")
     seen: set[str] = set()
     for clip in clips:
         if clip.id in seen:
-            raise ManifestError(f"The manifest {path} has two clips with the id {clip.id!r}.")
+            raise HearsayError(f"The manifest {path} has two clips with the id {clip.id!r}.")
         seen.add(clip.id)
     if split is not None:
         splits = sorted({clip.split for clip in clips if clip.split})
         clips = [clip for clip in clips if clip.split == split]
         if not clips:
             there = f"it has {', '.join(splits)}" if splits else "none of its clips names a split"
-            raise ManifestError(
-                f"The manifest {path} has no clips of the split {split!r}: {there}."
-            )
+            raise HearsayError(f"The manifest {path} has no clips of the split {split!r}: {there}.")
     missing = [clip.path for clip in clips if not clip.path.is_file()]
     if missing:
-        raise ManifestError(
+        raise HearsayError(
             f"{len(missing)} of {len(clips)} audio files of {path} are missing, "
             f"the first is {missing[0]}."
         )
     return clips
+
+
+def sample(
+    manifest: Path, split: str | None, count: int | None, seed: int = 0, label: str | None = None
+) -> list[Clip]:
+    """`count` clips of a split in an order that `seed` draws, so that more go on from fewer.
+
+    split, count, label: None takes all. Raises HearsayError for a manifest that cannot be used, or
+    holds no such clip.
+    """
+    clips = [clip for clip in read_manifest(manifest, split) if label in (None, clip.label)]
+    if not clips:
+        raise HearsayError(f"{manifest} holds no {label} clips here.")
+    order = np.random.default_rng(seed).permutation(len(clips))
+    return [clips[i] for i in order[:count]]
 
 
 def corpus_hash(clips: Sequence[Clip]) -> str:
@@ -117,26 +128,26 @@ def _rows(path: Path) -> list[dict[str, str]]:
             reader.fieldnames = columns
             absent = [column for column in REQUIRED if column not in columns]
             if absent:
-                raise ManifestError(
+                raise HearsayError(
                     f"The manifest {path} lacks the column {absent[0]!r}; "
                     f"it needs at least {', '.join(REQUIRED)}."
                 )
             return [{c: (row[c] or "").strip() for c in columns} for row in reader]
     except FileNotFoundError:
-        raise ManifestError(f"There is no manifest at {path}.") from None
+        raise HearsayError(f"There is no manifest at {path}.") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ManifestError(f"The manifest {path} cannot be read as CSV: {error}.") from error
+        raise HearsayError(f"The manifest {path} cannot be read as CSV: {error}.") from error
 
 
 def _clip(row: dict[str, str], folder: Path, where: str) -> Clip:
     label = LABELS.get(row["label"].lower())
     if label is None:
-        raise ManifestError(
+        raise HearsayError(
             f"{where}: the label {row['label']!r} is neither bonafide (or real) "
             "nor spoof (or fake)."
         )
     if not row["path"]:
-        raise ManifestError(f"{where}: the path is empty.")
+        raise HearsayError(f"{where}: the path is empty.")
     name = row.get("id") or row["path"]
     source = row.get("source", "")
     made_by = UNKNOWN if label == "spoof" else label
@@ -164,7 +175,7 @@ def _seconds(text: str, where: str) -> float | None:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise ManifestError(f"{where}: {text!r} is not a length in seconds.")
+        raise HearsayError(f"{where}: {text!r} is not a length in seconds.")
     return seconds
 
 

@@ -84,10 +84,10 @@ def _sentence(found: Assessment) -> str:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from .bench import bench, table
+    from .bench import bench, markdown
 
     result = bench(options.models or bundled())
-    print(json.dumps(result, indent=1) if options.json else table(result))
+    print(json.dumps(result, indent=1) if options.json else markdown(result))
     return 0
 
 
@@ -143,14 +143,11 @@ def _import(options: argparse.Namespace) -> int:
 def _calibrated(detector: Detector, manifest: Path, split: str) -> Detector:
     """The detector with pooling, threshold and LLRs fitted on clips; needs the training package."""
     from corpora.audio import decode_all
-    from corpora.manifest import ManifestError, read_manifest
+    from corpora.manifest import read_manifest
     from evaluation.calibrate import calibrate
 
-    try:
-        clips = read_manifest(manifest, split)
-        audio = decode_all(clips)
-    except ManifestError as error:
-        raise HearsayError(str(error)) from error
+    clips = read_manifest(manifest, split)
+    audio = decode_all(clips)
     if len({clip.is_spoof for clip in clips}) < 2:
         raise HearsayError(f"The split {split} of {manifest} needs bona fide and spoofed clips.")
     return calibrate(detector, clips, audio, split)[0]

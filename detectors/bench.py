@@ -25,6 +25,7 @@ from .catalog import CATALOG
 from .config import Config, DetectorError
 from .detector import Detector
 from .runtime import peak_mb, prepare
+from .tables import cell, table
 
 ROUNDS = 5
 ROWS = 16
@@ -46,24 +47,28 @@ def bench(models: Sequence[str]) -> dict[str, Any]:
     return {"threads": threads, "models": rows, **totals, "peak_mb": round(peak_mb())}
 
 
-def table(result: dict[str, Any]) -> str:
-    """The result as text."""
-    lines = [
-        f"{'model':14} {'ms a window':>11} {'plain':>8} {'speedup':>8} {'by batch':>13} "
-        f"{'MB loaded':>10} {f'MB, {ROWS} windows':>15}"
+def markdown(result: dict[str, Any]) -> str:
+    """The result as a table."""
+    head = [
+        "model", "ms a window", "plain", "speedup", "by batch", "MB loaded", f"MB, {ROWS} windows",
+    ]  # fmt: skip
+    rows = [
+        [
+            name,
+            cell(1000 * row["seconds"], form=".1f"),
+            cell(1000 * row["reference_seconds"], form=".1f"),
+            f"{row['speedup']:.2f}x",
+            f"{1000 * row['batch_seconds']:.1f} ({row['batch']})",
+            str(row["loaded_mb"]),
+            str(row["peak_mb"]),
+        ]
+        for name, row in result["models"].items()
     ]
-    for name, row in result["models"].items():
-        ours, plain = 1000 * row["seconds"], 1000 * row["reference_seconds"]
-        batched = f"{1000 * row['batch_seconds']:.1f} ({row['batch']})"
-        lines.append(
-            f"{name:14} {ours:11.1f} {plain:8.1f} {row['speedup']:7.2f}x {batched:>13} "
-            f"{row['loaded_mb']:10} {row['peak_mb']:15}"
-        )
-    lines.append(
+    return (
+        f"{table(head, rows)}\n\n"
         f"all models: {result['clip_4s']:.2f} s for 4 s of sound, {result['clip_60s']:.1f} s for a "
         f"minute; peak {result['peak_mb']} MB on {result['threads']} threads"
     )
-    return "\n".join(lines)
 
 
 def open_or_make(name: str) -> Detector:

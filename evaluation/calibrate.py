@@ -14,7 +14,8 @@ from detectors.audio import RATE
 from detectors.config import POOLINGS, Calibration, Config
 from detectors.detector import Detector, window_starts
 
-from .metrics import abstention_band, auc, cllr, eer, eer_interval, eer_threshold, fit_calibration
+from .intervals import eer_interval
+from .metrics import abstention_band, auc, cllr, eer, eer_threshold, fit_calibration
 
 # Less is noise on a few hundred clips, and the maximum over the many windows of a long recording
 # raises more false alarms than short clips show.

@@ -1,6 +1,6 @@
 """Detectors against a labelled manifest: error rates with intervals, and what dumb cues would get.
 
-    result = evaluate(Path("manifest.csv"), "test", ["cnn", "models:/cnn@champion"])
+    result = evaluate(Path("manifest.csv"), "test", {"cnn": load("cnn")})
     print(tables.markdown(result))
 
 What each figure means:
@@ -15,7 +15,7 @@ What each figure means:
   0.5 to 1.
 - clips, spoof and bonafide count what a figure was computed from. Intervals are 95 %, by bootstrap
   over speakers. A figure from fewer than FEWEST clips of a label, or an interval from fewer than
-  metrics.FEWEST_SPEAKERS, is None.
+  intervals.FEWEST_SPEAKERS, is None.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from corpora.audio import decode
-from corpora.manifest import Clip, ManifestError, corpus_hash, read_manifest
-from detectors import BUNDLED, AudioError, Detector, Waveform, bundled, load, read
+from corpora.manifest import Clip, corpus_hash, read_manifest
+from detectors import BUNDLED, AudioError, Detector, Waveform, bundled, read
 from detectors.audio import RATE, bare
 from detectors.config import Calibration
 from detectors.errors import HearsayError
@@ -41,6 +41,7 @@ from detectors.files import whole
 from detectors.scoring import ScoringSession
 
 from . import metrics
+from .intervals import eer_interval
 
 ENOUGH = 10
 FEWEST = 3
@@ -51,44 +52,59 @@ SHORTCUTS = ("duration", "level", "bandwidth", "leading_silence")
 def evaluate(
     manifest: Path,
     split: str | None,
-    models: Sequence[str],
+    detectors: Mapping[str, Detector],
     seed: int = 0,
     scores_out: Path | None = None,
-    extra: Sequence[tuple[str, Detector]] = (),
 ) -> dict[str, Any]:
     """Score every clip of a split (or of the whole manifest) with every detector, and measure.
 
-    models: names that detectors.load takes. extra: more detectors under names of their own.
-    scores_out: CSV of id, label, model, llr. Returns {split, seed, clips, corpus_hash, models:
-    {name: `measure` and version, failed}, shortcuts}, ready for JSON. Clips without speech, or of a
-    fraction of a second, are scored like all others; one that cannot be decoded counts as failed,
-    and its llr is left empty. Raises ManifestError, DetectorError, RegistryError or
-    HearsayError.
+    Clips without speech, or of a fraction of a second, are scored like all others; one that cannot
+    be decoded counts as failed, and its llr is left empty.
+
+    Args:
+        detectors: By the names that the result has.
+        seed: Of the intervals.
+        scores_out: Where a CSV of id, label, model and llr is written.
+
+    Returns:
+        {split, seed, clips, corpus_hash, models: {name: `measure` and version, failed}, shortcuts},
+        ready for JSON.
+
+    Raises:
+        HearsayError: The manifest cannot be used, or a label has no clip that can be scored.
     """
     clips = read_manifest(manifest, split)
     if len({clip.label for clip in clips}) < 2:
         raise HearsayError(f"All clips of {manifest} are {clips[0].label}; both labels are needed.")
-    names = list(dict.fromkeys(models))
-    opened = {name: load(name) for name in names} | dict(extra)
-    llr, cues = score_all(clips, opened)
+    llr, cues = score_all(clips, detectors)
     if scores_out is not None:
         _write_scores(scores_out, clips, llr)
-    measured = {}
-    for name, detector in opened.items():
-        scored = np.isfinite(llr[name])
-        kept = [clip for clip, good in zip(clips, scored, strict=True) if good]
-        if len({clip.label for clip in kept}) < 2:
-            raise HearsayError(f"{name} could score no clips of one of the labels.")
-        figures = measure(kept, llr[name][scored], detector.config.calibration, seed)
-        failed = int((~scored).sum())
-        measured[name] = {"version": _version(name, detector), "failed": failed, **figures}
     return {
         "split": split,
         "seed": seed,
         "clips": len(clips),
         "corpus_hash": corpus_hash(clips),
-        "models": measured,
+        "models": {
+            name: _measured(name, detector, clips, llr[name], seed)
+            for name, detector in detectors.items()
+        },
         "shortcuts": _shortcut_aucs(clips, cues),
+    }
+
+
+def _measured(
+    name: str, detector: Detector, clips: Sequence[Clip], llr: NDArray[np.float64], seed: int
+) -> dict[str, Any]:
+    """`measure` on the clips that could be scored, with the detector's version."""
+    scored = np.isfinite(llr)
+    kept = [clip for clip, good in zip(clips, scored, strict=True) if good]
+    if len({clip.label for clip in kept}) < 2:
+        raise HearsayError(f"{name} could score no clips of one of the labels.")
+    registered = name.startswith("models:/")
+    return {
+        "version": detector.version if registered else detector.digest[:12],
+        "failed": int((~scored).sum()),
+        **measure(kept, llr[scored], detector.config.calibration, seed),
     }
 
 
@@ -161,12 +177,12 @@ def _compare(
     if min(spoof, bonafide) >= FEWEST:
         row["eer"] = metrics.eer(llr, labels)
         row["auc"] = metrics.auc(llr, labels)
-        row["eer_ci"] = metrics.eer_interval(llr, labels, speakers.tolist(), seed)
+        row["eer_ci"] = eer_interval(llr, labels, speakers.tolist(), seed)
     return {**row, "clips": len(labels), "spoof": spoof, "bonafide": bonafide}
 
 
 def score_all(
-    clips: Sequence[Clip], detectors: dict[str, Detector]
+    clips: Sequence[Clip], detectors: Mapping[str, Detector]
 ) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
     """LLRs (n,) of each detector and shortcut cues (n, 4); NaN where a clip cannot be decoded."""
     llr = {name: np.full(len(clips), np.nan) for name in detectors}
@@ -217,18 +233,12 @@ def _wave(path: Path) -> Waveform | None:
     What libsndfile does not know (M4A, AMR, ...) goes through the reader that the page uses.
     """
     try:
-        samples = decode(path)
-    except ManifestError:
+        return bare(decode(path))
+    except HearsayError:
         try:
             return read(path)
         except AudioError:
             return None
-    return bare(samples)
-
-
-def _version(name: str, detector: Detector) -> str:
-    """The number of a registered version, or the start of any other detector's digest."""
-    return detector.version if name.startswith("models:/") else detector.digest[:12]
 
 
 def folder_of(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""How good scores are: error rates, costs, calibration and their intervals.
+"""How good scores are: error rates, costs and calibration.
 
 Everywhere `scores` is (n,) with higher = more likely spoof, `llr` is the same in natural-log
 likelihood ratios, and `labels` is (n,) with 1 = spoof and 0 = bona fide. A clip is called spoof
@@ -8,7 +8,7 @@ that do not hold both classes, raise ValueError.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,6 @@ Metric = Callable[[Floats, NDArray[np.int64]], float]
 
 # ASVspoof 5, track 1
 P_SPOOF, C_MISS, C_FALSE_ALARM = 0.05, 1.0, 10.0
-FEWEST_SPEAKERS = 5  # of a label, for an interval
 
 
 @dataclass(frozen=True)
@@ -225,47 +224,6 @@ def abstention_band(llr: ArrayLike, labels: ArrayLike, error: float = 0.10) -> t
     high = values[at:][fake_holds[at:]].min(initial=limit)
     low = np.append(values[1:], np.inf)[: at + 1][real_holds[: at + 1]].max(initial=-limit)
     return float(min(threshold, low)), float(max(threshold, high))
-
-
-def cluster_bootstrap(
-    metric: Metric,
-    scores: ArrayLike,
-    labels: ArrayLike,
-    clusters: Sequence[str],
-    rounds: int = 1000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """95 % percentile interval of metric(scores, labels) when whole clusters are drawn again.
-
-    Clips of one speaker are not independent, so clusters (n,) names the speaker of each clip.
-    Clusters with bona fide clips only, with spoofs only and with both are drawn with replacement
-    each among themselves, so that every round has both labels.
-    Source: Davison & Hinkley 1997, "Bootstrap methods and their application", sections 3.2, 3.8.
-    """
-    scores, labels = _checked(scores, labels)
-    _, cluster = np.unique(np.asarray(clusters), return_inverse=True)
-    order = np.argsort(cluster, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(cluster[order])) + 1)
-    kinds = np.array([labels[m].min() + 2 * labels[m].max() for m in members])
-    strata = [np.flatnonzero(kinds == kind) for kind in np.unique(kinds)]
-    chance = np.random.default_rng(seed)
-    values = np.empty(rounds)
-    for i in range(rounds):
-        drawn = np.concatenate([chance.choice(stratum, len(stratum)) for stratum in strata])
-        clips = np.concatenate([members[c] for c in drawn])
-        values[i] = metric(scores[clips], labels[clips])
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def eer_interval(
-    scores: ArrayLike, labels: ArrayLike, speakers: Sequence[str], seed: int = 0
-) -> list[float] | None:
-    """`cluster_bootstrap` of the EER, [low, high]; None with under FEWEST_SPEAKERS of a label."""
-    scores, labels = _checked(scores, labels)
-    if min(len(set(np.array(speakers)[labels == x])) for x in (0, 1)) < FEWEST_SPEAKERS:
-        return None
-    return list(cluster_bootstrap(eer, scores, labels, speakers, seed=seed))
 
 
 def _steps(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats, Floats]:

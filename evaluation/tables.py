@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from detectors.tables import cell, table
+
 from .evaluate import VERDICTS
-from .markdown import table
+
+RATES = ("hter", "sensitivity", "specificity")
+COSTS = (("cllr", "min_cllr"), ("act_dcf", "min_dcf"))
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The tables that a person reads: a row a detector, a row a family, the shortcuts."""
+    """A row a detector, the verdicts, a row a family, and what the shortcuts alone would give."""
     models = result["models"]
     where = f"split {result['split']}" if result["split"] else "all splits"
     head = [
@@ -21,26 +25,23 @@ def markdown(result: dict[str, Any]) -> str:
             name,
             _eer(m["pooled"]),
             _eer(m["same_source"]),
-            "-" if m["pooled"]["auc"] is None else f"{m['pooled']['auc']:.3f}",
-            _percent(m["at_dev_threshold"]["hter"]),
-            _percent(m["at_dev_threshold"]["sensitivity"]),
-            _percent(m["at_dev_threshold"]["specificity"]),
-            f"{m['cllr']:.3f} ({m['min_cllr']:.3f})",
-            f"{m['act_dcf']:.3f} ({m['min_dcf']:.3f})",
+            cell(m["pooled"]["auc"], form=".3f"),
+            *(cell(m["at_dev_threshold"][rate], form=".1%") for rate in RATES),
+            *(f"{m[cost]:.3f} ({m[least]:.3f})" for cost, least in COSTS),
             str(m["failed"]),
         ]
         for name, m in models.items()
-    ]
-    families = sorted({family for m in models.values() for family in m["by_family"]})
-    by_family = [
-        [family, *(_eer(m["by_family"][family]) for m in models.values())] for family in families
     ]
     kinds = [(label, verdict) for label in ("spoof", "bonafide") for verdict in VERDICTS]
     called = [
         [name, *(str(m["verdicts"][label][verdict]) for label, verdict in kinds)]
         for name, m in models.items()
     ]
-    cues = [[name.replace("_", " "), f"{auc:.2f}"] for name, auc in result["shortcuts"].items()]
+    families = sorted({family for m in models.values() for family in m["by_family"]})
+    by_family = [
+        [family, *(_eer(m["by_family"][family]) for m in models.values())] for family in families
+    ]
+    cues = [[name.replace("_", " "), cell(auc)] for name, auc in result["shortcuts"].items()]
     return "\n\n".join(
         [
             f"{result['clips']} clips, {where}; rates in %, intervals over speakers.",
@@ -52,13 +53,7 @@ def markdown(result: dict[str, Any]) -> str:
     )
 
 
-def _percent(rate: float) -> str:
-    return f"{100 * rate:.1f}"
-
-
 def _eer(row: dict[str, Any]) -> str:
     if row["eer"] is None:
         return f"- (n = {row['spoof']})"
-    low_high = row["eer_ci"]
-    interval = f" [{_percent(low_high[0])}, {_percent(low_high[1])}]" if low_high else ""
-    return f"{_percent(row['eer'])}{interval}"
+    return cell(row["eer"], row["eer_ci"], ".1%")

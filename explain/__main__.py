@@ -6,6 +6,8 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,20 +49,23 @@ def add_commands(commands: Commands) -> None:
     evaluate.add_argument("--detectors", nargs="+", help="default: the bundled ones")
     evaluate.add_argument("--methods", nargs="+", default=[], help="default: all valid ones")
     evaluate.add_argument("--clips", type=count, help="bona fide clips; default: all of the split")
-    evaluate.add_argument("--probes", type=natural, default=10, help="clips for stability etc.")
+    evaluate.add_argument("--checks", type=natural, default=10, help="clips for stability etc.")
     evaluate.add_argument("--seed", type=natural, default=0)
     evaluate.add_argument(
-        "--turned", action="store_true", help="only edits that turn the verdict, for slow methods"
+        "--flipped-only",
+        action="store_true",
+        help="for slow methods: splices that flip the verdict",
     )
     evaluate.add_argument("--dev-thresholds", type=Path, metavar="JSON", help="from split dev")
     evaluate.add_argument("--json", type=output, metavar="OUT")
-    evaluate.add_argument("--track", action="store_true", help="log the table to MLflow")
+    evaluate.add_argument("--out", type=output, metavar="FOLDER", help="merge into its NAME.json")
+    evaluate.add_argument("--track", action="store_true", help="log everything to MLflow")
 
     audit = commands.add_parser("audit", help="which harmless changes turn how many verdicts?")
     audit.set_defaults(command=_audit)
     _add_corpus(audit)
 
-    corpus = commands.add_parser("corpus", help="where detectors look, by what made the clip")
+    corpus = commands.add_parser("corpus", help="where evidence lies, by what made the clip")
     corpus.set_defaults(command=_corpus)
     _add_corpus(corpus)
     corpus.add_argument("--by", choices=("system", "family", "source"), default="system")
@@ -94,7 +99,7 @@ def _clip(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from .measure.report import report  # the only command that reaches for measuring
+    from .measure.report import report
 
     text = report(
         options.manifest,
@@ -102,11 +107,12 @@ def _evaluate(options: argparse.Namespace) -> int:
         options.detectors or bundled(),
         options.methods,
         clips=options.clips,
-        probes=options.probes,
+        checks=options.checks,
         seed=options.seed,
-        turned=options.turned,
+        flipped_only=options.flipped_only,
         thresholds=options.dev_thresholds,
         out=options.json,
+        measured=options.out,
         track=options.track,
     )
     print(text)
@@ -124,27 +130,16 @@ def _add_corpus(parser: argparse.ArgumentParser) -> None:
 
 def _audit(options: argparse.Namespace) -> int:
     from .measure.audit_corpus import audit_corpus, markdown
-    from .measure.clips import clips_of
 
-    clips = clips_of(options.manifest, options.split, options.clips, options.seed)
-    detectors = {name: load(name) for name in options.detectors or bundled()}
-    result = {"split": options.split, "seed": options.seed, **audit_corpus(clips, detectors)}
-    if options.json:
-        write(options.json, f"{json.dumps(result, indent=1, allow_nan=False)}\n")
+    result = _over_corpus(options, audit_corpus)
     print(markdown(result))
     return 0
 
 
 def _corpus(options: argparse.Namespace) -> int:
-    from .measure.clips import clips_of
-    from .measure.cue_map import corpus, markdown
+    from .measure.cue_map import cue_map, markdown
 
-    clips = clips_of(options.manifest, options.split, options.clips, options.seed)
-    detectors = {name: load(name) for name in options.detectors or bundled()}
-    looks = corpus(clips, detectors, options.by, options.methods)
-    result = {"split": options.split, "seed": options.seed, **looks}
-    if options.json:
-        write(options.json, f"{json.dumps(result, indent=1, allow_nan=False)}\n")
+    result = _over_corpus(options, partial(cue_map, by=options.by, chosen=options.methods))
     if options.png:
         from .measure.cue_map_figure import png
 
@@ -153,11 +148,25 @@ def _corpus(options: argparse.Namespace) -> int:
     return 0
 
 
+def _over_corpus(
+    options: argparse.Namespace, measure: Callable[..., dict[str, Any]]
+) -> dict[str, Any]:
+    """What is measured of the detectors on the clips that `_add_corpus` names, written as JSON."""
+    from corpora.manifest import sample
+
+    clips = sample(options.manifest, options.split, options.clips, options.seed)
+    detectors = {name: load(name) for name in options.detectors or bundled()}
+    result = {"split": options.split, "seed": options.seed, **measure(clips, detectors)}
+    if options.json:
+        write(options.json, f"{json.dumps(result, indent=1, allow_nan=False)}\n")
+    return result
+
+
 def _bench(options: argparse.Namespace) -> int:
-    from .measure.bench import bench, table
+    from .measure.bench import bench, markdown
 
     result = bench(options.detectors or bundled(), options.methods, not options.no_naive)
-    print(json.dumps(result, indent=1) if options.json else table(result))
+    print(json.dumps(result, indent=1) if options.json else markdown(result))
     return 0
 
 

@@ -103,14 +103,13 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    from detectors import load
     from evaluation.evaluate import evaluate
     from evaluation.published import baseline
     from evaluation.tables import markdown
 
-    models = options.models or bundled()
-    result = evaluate(
-        _manifest(options), options.split, models, options.seed, options.scores, baseline()
-    )
+    models = {name: load(name) for name in options.models or bundled()} | dict(baseline())
+    result = evaluate(_manifest(options), options.split, models, options.seed, options.scores)
     if options.json:
         with whole(options.json) as scratch:
             scratch.write_text(json.dumps(result, indent=1) + "\n")

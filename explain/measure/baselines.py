@@ -1,4 +1,4 @@
-"""Maps that know nothing of the detector: what any method has to beat.
+"""Detector-agnostic baselines: maps that know nothing of the detector, which methods have to beat.
 
 Each has the signature of a method and covers the first window of the clip, where planted evidence
 lies. They make no claim about logits, so full, empty and residual are NaN.
@@ -24,30 +24,30 @@ CELL_S = 0.01
 
 def uniform(detector: Detector, wave: Waveform) -> Explanation:
     """The same everywhere."""
-    return _picture("uniform", detector, np.ones_like(_power(detector, wave)), wave)
+    return _cells("uniform", detector, np.ones_like(_power(detector, wave)), wave)
 
 
 def random(detector: Detector, wave: Waveform, *, seed: int = 0) -> Explanation:
-    """Noise in eight stretches and eight bands, as coarse as the players of a game; each clip's."""
+    """Noise in eight segments and eight bands, as coarse as a game's; each clip has its own."""
     power = _power(detector, wave)
     noise = np.random.default_rng([seed, zlib.crc32(wave.samples.tobytes())]).standard_normal(
         (8, 8)
     )
     row, column = (np.arange(k) * 8 // k for k in power.shape)
-    return _picture("random", detector, noise[row][:, column], wave)
+    return _cells("random", detector, noise[row][:, column], wave)
 
 
 def energy(detector: Detector, wave: Waveform) -> Explanation:
     """Loudness: the power of each cell of the spectrogram, in dB over the quietest."""
     decibels = 10 * np.log10(_power(detector, wave) + 1e-12)
-    return _picture("energy", detector, decibels - decibels.min(), wave)
+    return _cells("energy", detector, decibels - decibels.min(), wave)
 
 
 def spectral_flux(detector: Detector, wave: Waveform) -> Explanation:
     """Change from one frame to the next, in dB: finds onsets, and the seams of an edit."""
     decibels = 10 * np.log10(_power(detector, wave) + 1e-9)
     flux = np.abs(np.diff(decibels, axis=1, prepend=decibels[:, :1]))
-    return _picture("spectral-flux", detector, flux, wave)
+    return _cells("spectral-flux", detector, flux, wave)
 
 
 def voice_activity(detector: Detector, wave: Waveform) -> Explanation:
@@ -61,7 +61,7 @@ def voice_activity(detector: Detector, wave: Waveform) -> Explanation:
     return _explanation("voice-activity", detector, heard, edges, None)
 
 
-TRIVIAL: dict[str, Callable[..., Explanation]] = {
+BASELINES: dict[str, Callable[..., Explanation]] = {
     "uniform": uniform,
     "random": random,
     "energy": energy,
@@ -79,8 +79,8 @@ def _power(detector: Detector, wave: Waveform) -> np.ndarray:
     return stft(samples[None])[0].abs().square().double().numpy()
 
 
-def _picture(name: str, detector: Detector, values: np.ndarray, wave: Waveform) -> Explanation:
-    """An explanation from the height (bins, frames) of each cell of `players.stft`."""
+def _cells(name: str, detector: Detector, values: np.ndarray, wave: Waveform) -> Explanation:
+    """An explanation from the height (bins, frames) of each cell of `masking.stft`."""
     end = _seconds(detector, wave)
     times = ((np.arange(values.shape[1] + 1) - 0.5) * HOP / RATE).clip(0, end)
     freqs = ((np.arange(values.shape[0] + 1) - 0.5) * RATE / N_FFT).clip(0, RATE / 2)

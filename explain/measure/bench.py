@@ -22,6 +22,7 @@ from detectors import load
 from detectors.audio import Waveform, bare
 from detectors.detector import Detector
 from detectors.runtime import peak_mb, prepare
+from detectors.tables import cell, table
 
 from .. import explain, methods
 from ..coalitions.game import Game
@@ -38,12 +39,17 @@ NAIVE = "naive-shapley-time"  # not a method that is offered: see the top of thi
 def bench(
     detectors: Sequence[str], chosen: Sequence[str] = (), naive: bool = True
 ) -> dict[str, Any]:
-    """{threads, detectors: {name: {method: figures}}, aasist_shapley8, aasist_naive8}.
+    """Measure the chosen methods (all valid ones if none).
 
-    figures: {seconds, peak_mb, residual, forwards}; residual is None where a method promises none.
-    The two last are there when a detector named aasist is measured (naive: whether the naive game
-    is played, which takes minutes); aasist_naive8 has `difference`, the largest distance from
-    the fast game's values. Raises DetectorError, and ExplainError for a method that none has.
+    naive: whether the naive game is played on a detector named aasist, which takes minutes.
+
+    Returns:
+        {threads, rows}; a row is {detector, method, seconds, peak_mb, residual, forwards}, the
+        residual None where a method promises none, and that of the naive game has `difference`,
+        the largest distance from the fast game's values.
+
+    Raises:
+        HearsayError: No detector, or no method of that name is valid for one.
     """
     valid = {name: methods(load(name)) for name in detectors}
     work = [(n, m) for n, own in valid.items() for m in own if not chosen or m in chosen]
@@ -52,20 +58,16 @@ def bench(
             raise ExplainError(f"'{method}' explains none of {', '.join(detectors)}.")
     if naive and ("aasist", FAST) in work:
         work.append(("aasist", NAIVE))
-    measured: dict[str, dict[str, Any]] = {name: {} for name in detectors}
+    rows: list[dict[str, Any]] = []
     values: dict[tuple[str, str], np.ndarray] = {}
     for name, method in tqdm(work, desc="measuring", unit="method"):
-        figures = measure(name, method)
-        values[name, method] = np.array(figures.pop("values"))
-        measured[name][method] = figures
-    result: dict[str, Any] = {"threads": torch.get_num_threads(), "detectors": measured}
-    headline = measured.get("aasist", {})
-    if FAST in headline:
-        result["aasist_shapley8"] = headline[FAST]
-    if NAIVE in headline:
-        away = np.abs(values["aasist", FAST] - values["aasist", NAIVE]).max()
-        result["aasist_naive8"] = {**headline.pop(NAIVE), "difference": float(away)}
-    return result
+        row = measure(name, method)
+        values[name, method] = np.array(row.pop("values"))
+        rows.append({"detector": name, "method": method, **row})
+        if method == NAIVE:
+            away = np.abs(values[name, FAST] - values[name, NAIVE]).max()
+            rows[-1]["difference"] = float(away)
+    return {"threads": torch.get_num_threads(), "rows": rows}
 
 
 def measure(detector: str, method: str) -> dict[str, Any]:
@@ -78,18 +80,20 @@ def measure(detector: str, method: str) -> dict[str, Any]:
         return fresh.submit(_measured, detector, method, torch.get_num_threads()).result()
 
 
-def table(result: dict[str, Any]) -> str:
-    """The result as text."""
-    lines = [f"{'detector':12} {'method':24} {'seconds':>8} {'peak MB':>8} {'residual':>9}"]
-    rows = [(n, m, f) for n, own in result["detectors"].items() for m, f in own.items()]
-    rows += [("aasist", NAIVE, result["aasist_naive8"])] if "aasist_naive8" in result else []
-    for name, method, figures in rows:
-        residual = "-" if figures["residual"] is None else f"{figures['residual']:.0e}"
-        lines.append(
-            f"{name:12} {method:24} {figures['seconds']:8.2f} {figures['peak_mb']:8.0f} "
-            f"{residual:>9}"
-        )
-    return "\n".join([*lines, f"{result['threads']} threads"])
+def markdown(result: dict[str, Any]) -> str:
+    """The result as a table."""
+    rows = [
+        [
+            row["detector"],
+            row["method"],
+            cell(row["seconds"]),
+            cell(row["peak_mb"], form=".0f"),
+            cell(row["residual"], form=".0e"),
+        ]
+        for row in result["rows"]
+    ]
+    head = ["detector", "method", "seconds", "peak MB", "residual"]
+    return f"{table(head, rows)}\n\n{result['threads']} threads"
 
 
 def _measured(name: str, method: str, threads: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Where detectors look: evidence by place in time, by band and by feature group, per generator.
+"""Cue map: where detectors find evidence, by place in time, by band or feature, per generator.
 
-    python -m explain corpus --manifest corpus.csv --split test --by system --json looks.json
+    python -m explain corpus --manifest corpus.csv --split test --by system --json cue_map.json
 
 Each clip is explained, and its evidence is summed by place in time (relative to the clip's edges,
 to speech and its onsets, and to pauses), by kHz band, or by the names that the method gives. Over
@@ -9,13 +9,12 @@ the clips of a generator, for each such place:
 - importance: mean |evidence|, in logits, added up over the place's moments whatever their sign.
 - trust: signed agreement with the label, -1 to 1: sum(y * evidence) / sum(|evidence|), y = 1 for
   spoof and -1 for bona fide. What is important and not trusted misleads.
-- contribution: the place's share of all |evidence| over its share of the seconds (or Hz); 1 is what
-  a detector that looks everywhere alike would have (Liu et al. 2024, arXiv 2406.02483, RCQ).
+- contribution: the place's share of all |evidence| over its share of the seconds (or Hz), which is
+  its extent; 1 is what a detector that attends everywhere alike would have (Liu et al. 2024,
+  arXiv 2406.02483, RCQ).
 
 A place is known as finely as the method's windows are, half a second by default: an edge of a tenth
-has the value of the window that it lies in.
-
-Intervals are 95 %, by bootstrap over clips.
+has the value of the window that it lies in. Intervals are 95 %, by bootstrap over clips.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,8 @@ from corpora.manifest import Clip, corpus_hash
 from detectors import AudioError, Waveform, read
 from detectors.audio import RATE, speech_spans
 from detectors.detector import Detector
-from evaluation.markdown import table
+from detectors.tables import Column, Row, pivot
+from evaluation.intervals import percentiles, resample
 
 from .. import METHODS, explain, methods
 from ..explanation import ExplainError, Explanation
@@ -45,21 +46,28 @@ STEP_S = 0.01
 BAND_EDGES = np.linspace(0, RATE / 2, 9)
 BANDS = tuple(f"{k} to {k + 1} kHz" for k in range(8))
 PLACES = ("edge", "leading silence", "onset", "speech", "pause", "trailing silence")
-ROUNDS = 1000
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """Evidence (k,) of one clip by place, its size in either sign, and the extents of places."""
+class PlacedEvidence:
+    """Evidence of one clip along one axis.
 
-    axis: str  # "time", "frequency" or "group"
+    Attributes:
+        axis: "time", "frequency" or "group".
+        places: Names of k places.
+        evidence: (k,) in logits, + = towards spoof.
+        strength: (k,) its size, added up whatever the sign.
+        extent: (k,) seconds, Hz or number of each place.
+    """
+
+    axis: str
     places: tuple[str, ...]
     evidence: np.ndarray
     strength: np.ndarray
     extent: np.ndarray
 
 
-def corpus(
+def cue_map(
     clips: Sequence[Clip],
     detectors: Mapping[str, Detector],
     by: str = "system",
@@ -67,18 +75,25 @@ def corpus(
 ) -> dict[str, Any]:
     """Explain every clip by every detector and method, and sum up by generator.
 
-    by: "system", "family" or "source". chosen: methods; those with `in_cue_map` that are valid for
-    a detector if empty. Returns {by, clips, skipped, corpus_hash, detectors: {name: {method: {axis:
-    {generator: {n, places: {place: {importance, importance_ci, trust, trust_ci, contribution,
-    extent}}}}}}}}, ready for JSON; axes are time, frequency and group, and the generator "all" is
-    every clip. Clips that cannot be read or hold no speech are skipped. Raises ExplainError for a
-    method that explains none of the detectors, and when no clip is left.
+    Clips that cannot be read or hold no speech are skipped.
+
+    Args:
+        by: "system", "family" or "source".
+        chosen: Methods; those with `in_cue_map` that are valid for a detector if empty.
+
+    Returns:
+        {by, clips, skipped, corpus_hash, rows}, ready for JSON. A row is {detector, method, axis,
+        generator, condition: the place, metric, value, low, high, n}; the generator "all" is every
+        clip.
+
+    Raises:
+        ExplainError: A method explains none of the detectors, or no clip is left.
     """
     named = {name: _methods(detector, chosen) for name, detector in detectors.items()}
     unused = [method for method in chosen if not any(method in own for own in named.values())]
     if unused:
         raise ExplainError(f"'{unused[0]}' explains none of {', '.join(detectors)}.")
-    looks: dict[tuple[str, str, str], list[tuple[Clip, Look]]] = defaultdict(list)
+    found: dict[tuple[str, str, str], list[tuple[Clip, PlacedEvidence]]] = defaultdict(list)
     skipped = 0
     for clip in tqdm(clips, desc="explaining", unit="clip", mininterval=1):
         try:
@@ -89,19 +104,20 @@ def corpus(
         spans = speech_spans(wave.samples)
         for name, detector in detectors.items():
             for method in named[name]:
-                for look in look_at(explain(detector, wave, method), wave, spans):
-                    looks[name, method, look.axis].append((clip, look))
-    if not looks:
+                for evidence in by_place(explain(detector, wave, method), wave, spans):
+                    found[name, method, evidence.axis].append((clip, evidence))
+    if not found:
         raise ExplainError(f"None of the {len(clips)} clips can be read and holds speech.")
-    made: dict[str, dict[str, dict[str, Any]]] = {}
-    for (name, method, axis), own in looks.items():
-        made.setdefault(name, {}).setdefault(method, {})[axis] = _by_generator(own, by)
     return {
         "by": by,
         "clips": len(clips),
         "skipped": skipped,
         "corpus_hash": corpus_hash(clips),
-        "detectors": made,
+        "rows": [
+            {"detector": name, "method": method, "axis": axis, **row}
+            for (name, method, axis), own in found.items()
+            for row in by_generator(own, by)
+        ],
     }
 
 
@@ -110,29 +126,34 @@ def _methods(detector: Detector, chosen: Sequence[str]) -> list[str]:
     return [method for method in methods(detector) if method in wanted]
 
 
-def look_at(
+def by_place(
     explanation: Explanation, wave: Waveform, spans: Sequence[tuple[float, float]]
-) -> list[Look]:
-    """An explanation's evidence by place, one Look for each axis that it has.
+) -> list[PlacedEvidence]:
+    """An explanation's evidence by place, one for each axis that it has.
 
     spans: where speech is, (start, end) in seconds of the clip, see `audio.speech_spans`.
     """
-    looks = []
+    made = []
     if explanation.times is not None:
         start, end = float(explanation.times[0]), float(explanation.times[-1])
         grid = np.append(np.arange(start, end - STEP_S / 2, STEP_S), end)
         by_time = relevance(explanation, "time", grid)
         assert by_time is not None
         place = places((grid[:-1] + grid[1:]) / 2, wave.facts.seconds, spans)
-        parts = _summed(place, len(PLACES), by_time, np.abs(by_time), np.diff(grid))
-        looks.append(Look("time", PLACES, *parts))
+        parts = [
+            np.bincount(place, weights=values, minlength=len(PLACES))
+            for values in (by_time, np.abs(by_time), np.diff(grid))
+        ]
+        made.append(PlacedEvidence("time", PLACES, *parts))
     by_band = relevance(explanation, "band", BAND_EDGES)
     if by_band is not None:
-        looks.append(Look("frequency", BANDS, by_band, np.abs(by_band), np.diff(BAND_EDGES)))
+        heights = np.diff(BAND_EDGES)
+        made.append(PlacedEvidence("frequency", BANDS, by_band, np.abs(by_band), heights))
     elif explanation.names:
         values = np.asarray(explanation.values, dtype=np.float64)
-        looks.append(Look("group", explanation.names, values, np.abs(values), np.ones(len(values))))
-    return looks
+        size = np.abs(values)
+        made.append(PlacedEvidence("group", explanation.names, values, size, np.ones(len(size))))
+    return made
 
 
 def places(seconds: np.ndarray, length: float, spans: Sequence[tuple[float, float]]) -> np.ndarray:
@@ -155,41 +176,40 @@ def places(seconds: np.ndarray, length: float, spans: Sequence[tuple[float, floa
     return place
 
 
-def _summed(place: np.ndarray, count: int, *values: np.ndarray) -> list[np.ndarray]:
-    return [np.bincount(place, weights=v, minlength=count) for v in values]
+def by_generator(found: Sequence[tuple[Clip, PlacedEvidence]], by: str) -> Iterator[Row]:
+    """Rows {generator, condition, metric, ...} of all clips together, then of each generator."""
+    groups: dict[str, list[tuple[Clip, PlacedEvidence]]] = {"all": list(found)}
+    for clip, evidence in found:
+        groups.setdefault(getattr(clip, by) or "unnamed", []).append((clip, evidence))
+    for name in ["all", *sorted(groups.keys() - {"all"})]:
+        for row in _rows(groups[name]):
+            yield {"generator": name, **row, "n": len(groups[name])}
 
 
-def _by_generator(looks: Sequence[tuple[Clip, Look]], by: str) -> dict[str, Any]:
-    groups: dict[str, list[tuple[Clip, Look]]] = {"all": list(looks)}
-    for clip, look in looks:
-        groups.setdefault(getattr(clip, by) or "unnamed", []).append((clip, look))
-    return {name: _figures(groups[name]) for name in ["all", *sorted(groups.keys() - {"all"})]}
-
-
-def _figures(looks: Sequence[tuple[Clip, Look]]) -> dict[str, Any]:
-    sign = np.array([1.0 if clip.is_spoof else -1.0 for clip, _ in looks])
-    evidence = np.stack([look.evidence for _, look in looks])  # (clips, places)
-    strength = np.stack([look.strength for _, look in looks])
-    extent = np.stack([look.extent for _, look in looks]).sum(axis=0)
+def _rows(found: Sequence[tuple[Clip, PlacedEvidence]]) -> Iterator[Row]:
+    """The figures of each place; of one that no clip has, its extent of 0 alone."""
+    sign = np.array([1.0 if clip.is_spoof else -1.0 for clip, _ in found])
+    evidence = np.stack([one.evidence for _, one in found])  # (clips, places)
+    strength = np.stack([one.strength for _, one in found])
+    extent = np.stack([one.extent for _, one in found]).sum(axis=0)
     extent /= extent.sum()
-    n = len(looks)
-    drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), ROUNDS)  # how often each
-    importance, trust = _importance_and_trust(np.full((1, n), 1), evidence, strength, sign)
-    again = _importance_and_trust(drawn, evidence, strength, sign)
-    intervals = [np.quantile(values, [0.025, 0.975], axis=0) for values in again]
+    times = resample([str(i) for i in range(len(found))])
+    importance, trust = _importance_and_trust(np.ones((1, len(found))), evidence, strength, sign)
+    importance_ends, trust_ends = map(
+        percentiles, _importance_and_trust(times, evidence, strength, sign)
+    )
     share = importance[0] / max(float(importance.sum()), 1e-12)
-    made = {}
-    for i, place in enumerate(looks[0][1].places):
-        there = extent[i] > 0
-        made[place] = {
-            "importance": float(importance[0, i]) if there else None,
-            "importance_ci": intervals[0][:, i].tolist() if there else None,
-            "trust": float(trust[0, i]) if importance[0, i] > 0 else None,
-            "trust_ci": intervals[1][:, i].tolist() if importance[0, i] > 0 else None,
-            "contribution": float(share[i] / extent[i]) if there else None,
-            "extent": float(extent[i]),
-        }
-    return {"n": len(looks), "places": made}
+    for i, place in enumerate(found[0][1].places):
+        figures: dict[str, tuple[float, ...]] = {"extent": (extent[i],)}
+        if extent[i] > 0:
+            figures["importance"] = (importance[0, i], *importance_ends[:, i])
+            figures["contribution"] = (share[i] / extent[i],)
+        if importance[0, i] > 0:
+            figures["trust"] = (trust[0, i], *trust_ends[:, i])
+        for metric, (value, *ends) in figures.items():
+            low, high = map(float, ends) if ends else (None, None)
+            names = {"condition": place, "metric": metric}
+            yield {**names, "value": float(value), "low": low, "high": high}
 
 
 def _importance_and_trust(
@@ -203,31 +223,26 @@ def _importance_and_trust(
     return importance, trust
 
 
+def maps(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """The rows of each detector, method and axis, under a title."""
+    for (name, method, axis), own in groupby(
+        rows, key=lambda row: (row["detector"], row["method"], row["axis"])
+    ):
+        yield f"{name}, {method}, {axis}", list(own)
+
+
 def markdown(result: Mapping[str, Any]) -> str:
-    """A table for each detector, method and axis: importance and trust of each place, a row a
-    generator."""
+    """A table for each detector, method and axis: a line a generator, with its number of clips."""
     parts = [f"{result['clips']} clips by {result['by']}, {result['skipped']} without speech."]
     parts.append("Importance (mean |evidence| in logits) and, after it, trust from -1 to 1.")
-    for name, method, axis, groups in axes(result):
-        names = list(groups["all"]["places"])
-        rows = [
-            [group, str(own["n"]), *(_cell(own["places"][place]) for place in names)]
-            for group, own in groups.items()
-        ]
-        parts += [f"**{name}, {method}, {axis}**", table([result["by"], "n", *names], rows)]
+    for title, rows in maps(result["rows"]):
+        lines = [{**row, "generator": f"{row['generator']} ({row['n']})"} for row in rows]
+        columns = [
+            column
+            for place in dict.fromkeys(row["condition"] for row in rows)
+            for column in (
+                Column(place, "importance", place), Column("trust", "trust", place, "+.2f"),
+            )
+        ]  # fmt: skip
+        parts += [f"**{title}**", pivot(lines, "generator", columns)]
     return "\n\n".join(parts)
-
-
-def axes(result: Mapping[str, Any]) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Detector, method, axis and {generator: figures} of all that `corpus` measured."""
-    for name, by_method in result["detectors"].items():
-        for method, by_axis in by_method.items():
-            for axis, groups in by_axis.items():
-                yield name, method, axis, groups
-
-
-def _cell(figures: Mapping[str, Any]) -> str:
-    if figures["importance"] is None:
-        return "-"
-    trust = "" if figures["trust"] is None else f", {figures['trust']:+.2f}"
-    return f"{figures['importance']:.2f}{trust}"

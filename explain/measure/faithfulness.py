@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -21,28 +20,36 @@ from ..coalitions.segment import Segment, most_suspicious_segment
 from ..explanation import Explanation
 from .localisation import curve_area, max_sensitivity, rank_correlation, relevance
 
-Method = Callable[..., Explanation]
+Attribute = Callable[..., Explanation]
 
-STEPS = 10  # pieces of time, or bands, that deletion and insertion take away in turn
+STEPS = 10  # segments, or bands, that deletion and insertion take away in turn
 FILLS = ("noise", "zeros")
 NOISE_DB = 50.0  # below the clip: inaudible under speech
 GAIN_DB = 6.0
 BATCH = 4
 
 
-def probe(
+def check(
     detector: Detector,
-    method: Method,
+    attribute: Attribute,
     wave: Waveform,
     axis: str,
     here: Explanation,
     scrambled: Detector,
+    stochastic: bool,
 ) -> dict[str, Any]:
     """Faithfulness, stability and sanity of one explanation; None where a question has no answer.
 
-    {deletion, insertion: {fill: area}, seed_stability, mp3_stability, max_sensitivity: {noise,
-    gain}, randomisation}. here: what the method says about the wave. axis: "time" or "band", one
-    that it has. scrambled: the detector with shuffled weights, see `scramble`.
+    Args:
+        axis: "time" or "band", one that the explanation has.
+        here: What the method says about the wave.
+        scrambled: The detector with shuffled weights, see `scramble`.
+        stochastic: Whether the method draws random numbers.
+
+    Returns:
+        {deletion, insertion: {fill: area}} and, as rank correlations with `here`, {seed: of another
+        seed, mp3: of the clip as MP3, scrambled: of the scrambled detector}, and {noise, gain}: the
+        sensitivity to noise that nobody hears and to the level.
     """
     x = wave.samples
     noise = np.random.default_rng(0).standard_normal((2, len(x))).astype(np.float32)
@@ -50,18 +57,19 @@ def probe(
     quieter = x * np.float32(10 ** (-GAIN_DB / 20))
 
     def again(samples: np.ndarray) -> np.ndarray:
-        return method(detector, bare(samples)).values
+        return attribute(detector, bare(samples)).values
 
-    return {
-        **faithfulness(detector, wave, axis, here),
-        "seed_stability": _seeds(detector, method, wave, here),
-        "mp3_stability": _number(rank_correlation(here.values, again(mp3(x)))),
-        "max_sensitivity": {
-            "noise": _number(max_sensitivity(here.values, [again(x + h) for h in hidden])),
-            "gain": _number(max_sensitivity(here.values, [again(quieter)])),
-        },
-        "randomisation": _number(rank_correlation(here.values, method(scrambled, wave).values)),
+    stability = {
+        "seed": rank_correlation(here.values, attribute(detector, wave, seed=1).values)
+        if stochastic
+        else 1.0,
+        "mp3": rank_correlation(here.values, again(mp3(x))),
+        "scrambled": rank_correlation(here.values, attribute(scrambled, wave).values),
+        "noise": max_sensitivity(here.values, [again(x + h) for h in hidden]),
+        "gain": max_sensitivity(here.values, [again(quieter)]),
     }
+    known = {name: None if math.isnan(value) else value for name, value in stability.items()}
+    return {**faithfulness(detector, wave, axis, here), **known}
 
 
 def faithfulness(
@@ -125,15 +133,3 @@ def _logits(detector: Detector, x: Tensor) -> np.ndarray:
     with torch.inference_mode():
         parts = [detector.logits(part, levelled=True) for part in x.split(BATCH)]
     return torch.cat(parts).double().numpy()
-
-
-def _seeds(detector: Detector, method: Method, wave: Waveform, here: Explanation) -> float | None:
-    """Rank correlation with another seed's map; 1 for a method that draws nothing."""
-    parameters = inspect.signature(method).parameters
-    if not {"seed", "options"} & parameters.keys():  # `options` are those of all time games
-        return 1.0
-    return _number(rank_correlation(here.values, method(detector, wave, seed=1).values))
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -1,6 +1,6 @@
-"""Clips in which it is known what is fake: real recordings with a stretch or a band exchanged.
+"""Partial spoofs: real recordings in which a known segment, or a known band, is synthetic.
 
-The ground truth needs nobody's opinion: what was exchanged is synthetic, what was not is real.
+The ground truth needs nobody's opinion: what was spliced in is synthetic, the rest is real.
 """
 
 from __future__ import annotations
@@ -20,16 +20,20 @@ SEEN, UNSEEN = ("griffin-lim", "world"), ("lpc", "sinusoidal")
 CELL_S, CELL_HZ = 0.01, 125.0  # of the grids on which truth and relevance are compared
 SECONDS = (0.5, 1.5)
 LARGEST_SHARE = 0.6  # of the clip
-SPOKEN = 0.8  # share of a stretch that should be speech
+SPOKEN = 0.8  # share of a segment that should be speech
 BAND_HZ = 1000.0
 FAINT_DB = 50.0  # a band this far below the loudest is empty: exchanging it changes nothing
 
 
 @dataclass(frozen=True, eq=False)
-class Swap:
-    """A changed clip. kind: "time", "band" or "control"; low, high: what was changed, in s or Hz.
+class PartialSpoof:
+    """A spliced clip.
 
-    faker is "" for the control, a stretch of the clip itself pasted back a little late.
+    Attributes:
+        kind: "time", "band" or "control".
+        faker: "" for the control, a segment of the clip itself pasted back a little late.
+        low: Where the splice begins, in seconds or Hz.
+        high: Where it ends.
     """
 
     kind: str
@@ -39,42 +43,54 @@ class Swap:
     high: float
 
     @property
+    def axis(self) -> str:
+        return "band" if self.kind == "band" else "time"
+
+    @property
     def grid(self) -> np.ndarray:
         """Edges of the cells, in seconds or Hz."""
-        if self.kind == "band":
+        if self.axis == "band":
             return np.arange(0, RATE / 2 + 1, CELL_HZ)
         return np.arange(len(self.wave.samples) // round(CELL_S * RATE) + 1) * CELL_S
 
     @property
     def truth(self) -> np.ndarray:
-        """Whether the middle of each cell was changed."""
+        """Whether the middle of each cell lies in the splice."""
         middle = (self.grid[:-1] + self.grid[1:]) / 2
         return (middle >= self.low) & (middle < self.high)
 
 
-def make_swaps(x: np.ndarray, name: str, fakers: Sequence[str], seed: int) -> list[Swap]:
-    """Time-swaps and band-swaps of a bona fide clip by each faker, and the control.
+def partial_spoofs(
+    x: np.ndarray, name: str, fakers: Sequence[str], seed: int
+) -> list[PartialSpoof]:
+    """Splices in time and in frequency of a bona fide clip by each faker, and the control.
 
-    x: (n,) float32 at 16 kHz. What is drawn depends on (seed, name) alone. All fakers exchange the
-    same stretch and the same band. [] when no speech is heard or the clip is too short for a swap.
+    All fakers exchange the same segment and the same band. What is drawn depends on (seed, name)
+    alone.
+
+    Args:
+        x: (n,) float32 at 16 kHz.
+
+    Returns:
+        [] when no speech is heard or the clip is too short.
     """
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     longest = min(SECONDS[1], LARGEST_SHARE * len(x) / RATE)
     spans = speech_spans(x)
     if longest < SECONDS[0] or not spans:
         return []
-    start, end = _stretch(len(x), spans, longest, rng)
+    start, end = _segment(len(x), spans, longest, rng)
     low = _band(x, rng)
-    swaps = [Swap("control", "", bare(self_splice(x, start, end)), start, end)]
+    spoofs = [PartialSpoof("control", "", bare(self_splice(x, start, end)), start, end)]
     for faker in fakers:
         copy = FAKERS[faker](x, rng)
-        swaps.append(Swap("time", faker, bare(splice(x, copy, start, end)), start, end))
+        spoofs.append(PartialSpoof("time", faker, bare(splice(x, copy, start, end)), start, end))
         banded = bare(splice_band(x, copy, low, low + BAND_HZ))
-        swaps.append(Swap("band", faker, banded, low, low + BAND_HZ))
-    return swaps
+        spoofs.append(PartialSpoof("band", faker, banded, low, low + BAND_HZ))
+    return spoofs
 
 
-def _stretch(
+def _segment(
     n: int, spans: Sequence[tuple[float, float]], longest: float, rng: np.random.Generator
 ) -> tuple[float, float]:
     """Start and end in seconds, on the grid: the first of 50 draws that is mostly speech."""

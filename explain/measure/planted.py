@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +32,7 @@ SCALE = 1e4  # of a plant's power, before the logarithm
 
 @dataclass(frozen=True)
 class Plant:
-    """A stretch and a band that a detector listens to, and how much it makes of them."""
+    """A segment and a band that a detector listens to, and how much it makes of them."""
 
     start_s: float
     end_s: float
@@ -94,7 +93,7 @@ def planted(net: Additive, seconds: float = SECONDS) -> Detector:
     return Detector(config, net)
 
 
-def draw(seed: int, pieces: int = 8, seconds: float = SECONDS) -> tuple[Plant, Waveform]:
+def draw(seed: int, parts: int = 8, seconds: float = SECONDS) -> tuple[Plant, Waveform]:
     """A plant in one of so many equal windows and bands, and a clip that is loud there.
 
     The clip is noise, nearly silent in a quarter of the other windows, so that a method must find
@@ -102,53 +101,51 @@ def draw(seed: int, pieces: int = 8, seconds: float = SECONDS) -> tuple[Plant, W
     """
     rng = np.random.default_rng(seed)
     n = round(seconds * RATE)
-    window, band = (int(k) for k in rng.integers(0, pieces, 2))
-    quiet = rng.choice(np.delete(np.arange(pieces), window), pieces // 4, replace=False)
-    level = np.where(np.isin(np.arange(n) * pieces // n, quiet), QUIET, LOUD)
+    window, band = (int(k) for k in rng.integers(0, parts, 2))
+    quiet = rng.choice(np.delete(np.arange(parts), window), parts // 4, replace=False)
+    level = np.where(np.isin(np.arange(n) * parts // n, quiet), QUIET, LOUD)
     clip = (level * rng.standard_normal(n)).astype(np.float32).clip(-1, 1)
-    start, end = window * n // pieces + CLEAR, (window + 1) * n // pieces - CLEAR
-    width = RATE / 2 / pieces
+    start, end = window * n // parts + CLEAR, (window + 1) * n // parts - CLEAR
+    width = RATE / 2 / parts
     plant = Plant(start / RATE, end / RATE, band * width, (band + 1) * width)
     return plant, bare(clip)
 
 
 def found(
-    method: Callable[[Detector, Waveform], Explanation],
+    attribute: Callable[[Detector, Waveform], Explanation],
     draws: int,
-    pieces: int = 8,
+    parts: int = 8,
     seconds: float = SECONDS,
-) -> dict[str, Any]:
-    """How often a method points at the planted window and band, and its worst residual.
+) -> dict[str, float | None]:
+    """How often a method points at the planted segment and band, and its worst residual.
 
-    {n, window, band, residual}: shares of the draws, by the pointing game on equal cells (a map of
-    coarser parts gets its share); None for an axis or a promise that the method does not have.
+    Returns:
+        {time, band, residual}: shares of the draws, by the pointing game on equal cells (a map of
+        coarser parts gets its share); None for an axis or a promise that the method does not have.
     """
-    hits: dict[str, list[float]] = {"window": [], "band": []}
+    hits: dict[str, list[float]] = {"time": [], "band": []}
     residuals = []
     for seed in range(draws):
-        plant, wave = draw(seed, pieces, seconds)
-        explanation = method(planted(Additive([plant]), seconds), wave)
+        plant, wave = draw(seed, parts, seconds)
+        explanation = attribute(planted(Additive([plant]), seconds), wave)
         residuals.append(explanation.residual)
-        spans = {
-            "window": ("time", plant.start_s, seconds),
-            "band": ("band", plant.low_hz, RATE / 2),
-        }
-        for name, (axis, low, end) in spans.items():
+        for axis, low, end in (
+            ("time", plant.start_s, seconds), ("band", plant.low_hz, RATE / 2),
+        ):  # fmt: skip
             cells = relevance(explanation, axis, np.linspace(0, end, CELLS + 1))
             if cells is not None:
-                piece = round((low - low % (end / pieces)) / end * pieces)
-                truth = np.arange(CELLS) * pieces // CELLS == piece
-                hits[name].append(pointing(cells, truth))
+                part = round((low - low % (end / parts)) / end * parts)
+                hits[axis].append(pointing(cells, np.arange(CELLS) * parts // CELLS == part))
     worst = float(np.max(residuals))
-    shares = {name: float(np.mean(h)) if h else None for name, h in hits.items()}
-    return {"n": draws, **shares, "residual": worst if np.isfinite(worst) else None}
+    shares = {axis: float(np.mean(own)) if own else None for axis, own in hits.items()}
+    return {**shares, "residual": worst if np.isfinite(worst) else None}
 
 
 def _power(x: Tensor, plant: Plant) -> Tensor:
     """Mean power of (b, n) within the plant, (b,)."""
-    piece = x[:, round(plant.start_s * RATE) : round(plant.end_s * RATE)]
-    taper = torch.hann_window(piece.shape[1])  # keeps neighbouring bands out
-    spectrum = torch.fft.rfft(piece * taper)
-    hz = torch.fft.rfftfreq(piece.shape[1], 1 / RATE)
+    segment = x[:, round(plant.start_s * RATE) : round(plant.end_s * RATE)]
+    taper = torch.hann_window(segment.shape[1])  # keeps neighbouring bands out
+    spectrum = torch.fft.rfft(segment * taper)
+    hz = torch.fft.rfftfreq(segment.shape[1], 1 / RATE)
     band = (hz >= plant.low_hz) & (hz < plant.high_hz)
-    return spectrum[:, band].abs().square().sum(dim=1) / (piece.shape[1] * taper.square().sum())
+    return spectrum[:, band].abs().square().sum(dim=1) / (segment.shape[1] * taper.square().sum())

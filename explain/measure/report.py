@@ -1,26 +1,37 @@
-"""`python -m explain evaluate`: the evaluation with its table, its file and its run in MLflow."""
+"""`python -m explain evaluate`: the evaluation with its tables, its files and its run in MLflow."""
 
 from __future__ import annotations
 
 import json
+import re
 import tempfile
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from corpora.manifest import ManifestError
+from corpora.manifest import sample
 from detectors import load
 from detectors.files import write
+from detectors.tables import Row
 from evaluation.tracking import Run
 
 from .. import METHODS
 from ..explanation import ExplainError
+from .baselines import BASELINES
 from .bench import measure
-from .clips import clips_of
 from .evaluate import evaluate
-from .tables import fidelity, localisation, reactions
+from .tables import SCORES, exact, markdown
 
 EXPERIMENT = "explanations"
+QUOTED = {  # condition -> metrics: what the page and the documents say, kept by `merge`
+    "time": ("auc", "pointing", "chance"),
+    "band": ("auc", "pointing", "chance"),
+    **dict.fromkeys(("time all", "time seen", "time unseen"), ("auc",)),
+    **dict.fromkeys(("band all", "band seen", "band unseen"), ("auc",)),
+    "noise": ("deletion", "deletion at random", "insertion", "insertion at random"),
+    "stability": ("seed", "mp3", "scrambled", "noise"),
+}
 
 
 def report(
@@ -30,93 +41,152 @@ def report(
     methods: Sequence[str],
     *,
     clips: int | None = None,
-    probes: int = 10,
+    checks: int = 10,
     seed: int = 0,
-    turned: bool = False,
+    flipped_only: bool = False,
     thresholds: Path | None = None,
     out: Path | None = None,
+    measured: Path | None = None,
     track: bool = False,
 ) -> str:
-    """Evaluate, write `out` and beside it each clip's rows, log a run, and return the tables.
+    """Evaluate, write what was asked for, and return the tables.
 
-    clips: that many bona fide clips of the split, in an order that `seed` draws, so that more
-    clips go on from fewer; all if None. turned: see `evaluate`. thresholds: the JSON file of an
-    evaluation on dev. out: where rows are kept as NAME.clips.jsonl, from which a killed run goes
-    on. track: log to MLflow.
-    Raises ExplainError, DetectorError or RegistryError.
+    Args:
+        clips: That many bona fide clips of the split; all if None.
+        thresholds: The JSON file of an evaluation on dev.
+        out: JSON of the result; each clip's trials are kept beside it as NAME.clips.jsonl, from
+            which a killed run goes on.
+        measured: Folder of one file a detector that the result is merged into, see `merge`.
+        track: Log the result and the trials to MLflow.
+
+    Raises:
+        HearsayError: Bad input, or the store of MLflow cannot be reached.
     """
-    dev = _dev(thresholds) if thresholds else None
-    chosen = clips_of(manifest, split, clips, seed, spoof=False)
+    dev = _rows(thresholds) if thresholds else []
+    chosen = sample(manifest, split, clips, seed, "bonafide")
     opened = {name: load(name) for name in detectors}
-    rows = out.with_suffix(".clips.jsonl") if out else None
-    try:
+    with tempfile.TemporaryDirectory(prefix="hearsay-") as folder:
+        trials = out.with_suffix(".clips.jsonl") if out else Path(folder, "clips.jsonl")
         result = evaluate(
             chosen,
             opened,
             methods,
-            probes=probes,
+            scratch=trials,
+            checks=checks,
             seed=seed,
-            turned=turned,
-            thresholds=dev,
-            scratch=rows,
+            flipped_only=flipped_only,
+            dev=dev,
         )
-    except ManifestError as error:
-        raise ExplainError(str(error)) from error
-    except OSError as error:
-        raise ExplainError(f"{rows} cannot be written: {error.strerror}.") from error
-    for method, own in result["methods"].items():
-        for name, figures in own.items():
-            if method in METHODS:
-                figures["peak_mb"] = measure(name, method)["peak_mb"]
-    result = {"manifest_split": split, **result}
-    text = markdown(result)
-    if out:
-        write(out, json.dumps(result, indent=1, allow_nan=False) + "\n")
-    if track:
-        log(result, text)
+        result = {"split": split, **result, "rows": [*result["rows"], *_memory(result["rows"])]}
+        text = markdown(result)
+        if out:
+            write(out, json.dumps(result, indent=1, allow_nan=False) + "\n")
+        if measured:
+            merge(measured, {name: d.config.name for name, d in opened.items()}, result)
+        if track:
+            log(result, text, trials)
     return text
 
 
-def markdown(result: Mapping[str, Any]) -> str:
-    """The tables that a person reads: what was found, what it is worth, how swaps were taken."""
-    parts = [f"{result['clips']} bona fide clips, split {result['manifest_split'] or 'all'}."]
-    for name in result["detectors"]:
-        own = {m: by[name] for m, by in result["methods"].items() if name in by}
-        parts += [
-            f"**{name}**",
-            localisation(own),
-            fidelity(own),
-            reactions(result["detectors"][name]),
-        ]
-    return "\n\n".join(parts)
+def merge(folder: Path, names: Mapping[str, str], result: Mapping[str, Any]) -> None:
+    """Put a result's figures into FOLDER/NAME.json, one file a detector; see `explain.hit_rates`.
+
+    Of a figure that was measured before, the one over more splices or clips counts, and of equals
+    the new one. A file of another detector of that name, one trained anew, is replaced.
+
+    Args:
+        names: Name of a detector in the result -> the one that its file gets.
+    """
+    folder.mkdir(exist_ok=True)
+    for detector, name in names.items():
+        path = folder / (re.sub(r"[^\w.-]", "-", name) + ".json")
+        table: dict[str, Any] = {
+            "digest": result["digests"][detector],
+            "detector": name,
+            "split": result["split"],
+            "clips": result["clips"],
+            "methods": {},
+        }
+        if path.is_file():
+            old = json.loads(path.read_text())
+            if old["digest"] == table["digest"]:
+                table = old | {"clips": max(old["clips"], table["clips"])}
+        known = table["methods"]
+        for method, own in _figures(result, detector).items():
+            other = known.setdefault(method, {"clips": 0})
+            own["clips"] = max(own["clips"], other["clips"])
+            other |= {k: v for k, v in own.items() if k not in other or _size(v) >= _size(other[k])}
+        text = json.dumps(table, indent=1, allow_nan=False)
+        write(path, re.sub(r"\[[^][]*\]", lambda figure: _on_a_line(figure[0]), text) + "\n")
 
 
-def log(result: Mapping[str, Any], text: str) -> None:
-    """Write a run in MLflow: the figures as metrics, the JSON and the tables as files."""
-    params = {key: result[key] for key in ("manifest_split", "clips", "seed", "corpus_hash")}
-    with Run(EXPERIMENT, f"evaluate-{result['manifest_split'] or 'all'}", params) as run:
-        numbers = {}
-        for method, own in result["methods"].items():
-            for detector, figures in own.items():
-                for kind in ("time_swap", "band_swap", "control"):
-                    for score in ("auc", "rra", "rma", "pointing"):
-                        value = figures[kind][score]
-                        if value is not None:
-                            numbers[f"{method}/{detector}/{kind}/{score}"] = value
-        run.metrics(0, **numbers)
+def _figures(result: Mapping[str, Any], detector: str) -> dict[str, dict[str, Any]]:
+    """{method: {clips, "condition/metric": [value, low, high, n]}}, baselines beside each."""
+    made: dict[str, dict[str, Any]] = defaultdict(lambda: {"clips": result["clips"]})
+    rows = [row for row in result["rows"] if row["detector"] == detector]
+    for row in rows:
+        method, condition, metric = row["method"], row["condition"], row["metric"]
+        if method in METHODS and metric in QUOTED.get(condition, ()):
+            made[method][f"{condition}/{metric}"] = _rounded(row)
+    for row in rows:
+        if row["method"] in BASELINES and row["metric"] == "auc":
+            for own in made.values():
+                if f"{row['condition']}/auc" in own and row["condition"] in ("time", "band"):
+                    own[f"{row['condition']}/auc of {row['method']}"] = _rounded(row)
+    return made
+
+
+def _size(figure: list[Any] | int) -> int:
+    """The n of a figure, or a number of clips itself."""
+    return figure if isinstance(figure, int) else int(figure[-1])
+
+
+def _rounded(row: Row) -> list[float | None]:
+    ends = (row["value"], row["low"], row["high"])
+    return [*(None if end is None else float(f"{end:.6g}") for end in ends), row["n"]]
+
+
+def _on_a_line(figure: str) -> str:
+    return " ".join(figure.split()).replace("[ ", "[").replace(" ]", "]")
+
+
+def _memory(rows: Sequence[Row]) -> list[Row]:
+    """Peak memory of each method on each detector, in a process of its own."""
+    pairs = dict.fromkeys((r["detector"], r["method"]) for r in rows if r["method"] in METHODS)
+    return [
+        exact(
+            measure(detector, method)["peak_mb"], 1,
+            detector=detector, method=method, condition="cost", metric="peak_mb",
+        )
+        for detector, method in pairs if detector != "planted"
+    ]  # fmt: skip
+
+
+def log(result: Mapping[str, Any], text: str, trials: Path) -> None:
+    """Write a run in MLflow: the figures as metrics, result, tables and trials as files."""
+    params = {key: result[key] for key in ("split", "clips", "seed", "corpus_hash")}
+    with Run(EXPERIMENT, f"evaluate-{result['split'] or 'all'}", params) as run:
+        figures = {
+            "/".join(row[key] for key in ("method", "detector", "condition", "metric")): row[
+                "value"
+            ]
+            for row in result["rows"]
+            if row["condition"] in ("time", "band", "control") and row["metric"] in SCORES
+        }
+        run.metrics(0, **figures)
         with tempfile.TemporaryDirectory(prefix="hearsay-") as folder:
-            (Path(folder) / "explanations.json").write_text(json.dumps(result, indent=1))
-            (Path(folder) / "explanations.md").write_text(text + "\n")
+            Path(folder, "explanations.json").write_text(json.dumps(result, indent=1))
+            Path(folder, "explanations.md").write_text(text + "\n")
+            Path(folder, "clips.jsonl").write_bytes(trials.read_bytes())
             run.folder(Path(folder), "explanations")
 
 
-def _dev(path: Path) -> dict[str, Any]:
+def _rows(path: Path) -> list[Row]:
+    """The rows of a result."""
     try:
-        result = json.loads(path.read_text())
+        rows: list[Row] = json.loads(path.read_text())["rows"]
     except OSError as error:
         raise ExplainError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError:
-        result = None
-    if not isinstance(result, dict) or "methods" not in result:
-        raise ExplainError(f"{path} is no result of `python -m explain evaluate`.")
-    return result
+    except (ValueError, KeyError, TypeError) as error:
+        raise ExplainError(f"{path} is no result of `python -m explain evaluate`.") from error
+    return rows

@@ -1,264 +1,193 @@
-"""What the rows of `evaluate` come to: figures with intervals, and the table that people read.
+"""What the trials of `evaluate` come to: flat rows, and the tables that people read.
 
-- time_swap, band_swap: over the swaps whose verdict flipped, that is, the detector called the clip
-  real before and fake after. "unconditional" is over all swaps; "seen" and "unseen" are the flipped
-  ones by fakers that training used and that it never met, "by_faker" each of them.
-- auc, rra, rma, pointing: see `scores`; chance is what rra, rma and pointing give a map without
-  knowledge, auc gives it 0.5. eer and f1 are over the cells of all these swaps together; f1 calls
-  changed what is above `threshold`, the one of equal error rates on dev, or else on these clips.
-- control: a stretch of each clip pasted back, over all clips; an auc above 0.5 points at seams.
-- deletion, insertion: {fill: {auc, auc_ci}} in logits; random_order: the same without a map.
-- n is the number of swaps, clips that of clips. Means are over swaps, intervals are 95 %, by
-  bootstrap over clips. What nothing supports is None.
+A trial is one method on one clip and detector: what it made of each splice, and the checks. A row
+is {detector, method, condition, metric, value, low, high, n}; what nothing supports has no row.
+
+- "time", "band": splices whose verdict flipped, that is, the detector called the clip real before
+  and fake after. "time all" is over all splices; "time seen" and "time unseen" are the flipped ones
+  by fakers that training used and that it never met, "time world" those of one faker.
+- auc, rra, rma, pointing: see `localisation`; chance is what rra, rma and pointing give a map
+  without knowledge. eer and f1 are over the cells of all these splices together; f1 calls spliced
+  what is above `threshold`, the one of equal error rates on dev, or else on these clips.
+- "control": a segment of each clip pasted back, over all clips; an auc above 0.5 points at seams.
+- "noise", "zeros": deletion and insertion with this fill, in logits, and the same without a map.
+- "stability", "cost": see `faithfulness`. No method: how the detector took the splices, `flipped`
+  as the share of clips called real before, and `shift`, the mean change of the LLR.
+- n is the number of splices, or of clips. Intervals are 95 %, by bootstrap over clips.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import f1_score
 
-from evaluation import metrics
-from evaluation.markdown import table
+from detectors.tables import Column, Row, find, pivot
+from evaluation.intervals import mean
+from evaluation.metrics import eer, eer_threshold
 
-from .baselines import TRIVIAL
-from .localisation import bootstrap, f1
+from .baselines import BASELINES
 from .partial_spoofs import SEEN, UNSEEN
 
-Row = dict[str, Any]
-Pairs = list[tuple[str, Row]]  # clip and one of its swaps
+Trial = dict[str, Any]
+Splices = list[tuple[str, Row]]  # clip and one of its splices
 
-SCORES = ("auc", "rra", "rma", "pointing")
-STABILITY = ("seed_stability", "mp3_stability", "randomisation")
+SCORES = ("auc", "rra", "rma", "pointing", "chance")
+STABILITY = ("seed", "mp3", "scrambled", "noise", "gain")
+FAKERS = {"seen": SEEN, "unseen": UNSEEN, **{faker: (faker,) for faker in SEEN + UNSEEN}}
+
+LOCALISATION = (
+    Column("time AUC [95 %]", "auc", "time", interval=True),
+    Column("seen", "auc", "time seen"),
+    Column("unseen", "auc", "time unseen"),
+    Column("all splices", "auc", "time all"),
+    Column("RRA", "rra", "time"),
+    Column("RMA", "rma", "time"),
+    Column("chance", "chance", "time"),
+    Column("points", "pointing", "time"),
+    Column("EER", "eer", "time"),
+    Column("F1", "f1", "time"),
+    Column("control AUC", "auc", "control"),
+    Column("band AUC [95 %]", "auc", "band", interval=True),
+    Column("band RRA", "rra", "band"),
+    Column("band chance", "chance", "band"),
+)
+FIDELITY = (
+    *(
+        Column(f"{what}, {fill}", what, fill)
+        for what in ("deletion", "deletion at random", "insertion", "insertion at random")
+        for fill in ("noise", "zeros")
+    ),
+    Column("residual", "residual", form=".0e"),
+    Column("other seed", "seed", "stability"),
+    Column("MP3", "mp3", "stability"),
+    Column("scrambled weights", "scrambled", "stability"),
+    Column("sensitivity to noise", "noise", "stability"),
+    Column("to gain", "gain", "stability"),
+    Column("s", "seconds"),
+    Column("MB", "peak_mb", form=".0f"),
+)
+REACTIONS = (
+    Column("verdict flipped", "flipped"),
+    Column("LLR change", "shift"),
+)
 
 
-def figures(
-    rows: Sequence[Row],
-    methods: Sequence[str],
-    detectors: Sequence[str],
-    dev: Mapping[str, Any] | None,
-    turned: bool = False,
-) -> dict[str, dict[str, Any]]:
-    """{method: {detector: figures}}; dev: a result of `evaluate` whose thresholds are used.
+def summarise(
+    trials: Sequence[Trial], dev: Sequence[Row] = (), flipped_only: bool = False
+) -> list[Row]:
+    """Flat rows of every method on every detector.
 
-    turned: see `evaluate`; only the maps that know nothing saw all swaps.
+    dev: rows of an evaluation whose thresholds are used. flipped_only: see `evaluate`; only the
+    baselines saw all splices.
     """
-    mine: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in rows:
-        mine[row["method"], row["detector"]].append(row)
-    made: dict[str, dict[str, Any]] = {}
-    for method in methods:
-        for detector in detectors:
-            own = mine.get((method, detector))
-            if own:
-                known = (dev or {}).get("methods", {}).get(method, {}).get(detector, {})
-                made.setdefault(method, {})[detector] = _figures(own, known)
-                if turned and method not in TRIVIAL:
-                    _without_rest(made[method][detector])
-    return made
+    groups: dict[tuple[str, str], list[Trial]] = defaultdict(list)
+    for trial in trials:
+        groups[trial["method"], trial["detector"]].append(trial)
+    rows: list[Row] = []
+    for (method, detector), own in groups.items():
+        names = {"detector": detector, "method": method}
+        for kind in ("time", "band"):
+            rows += _splices(own, kind, dev, names)
+        if not flipped_only or method in BASELINES:
+            for kind, condition in (("time", "time all"), ("band", "band all"), ("control",) * 2):
+                rows += _scores(_of(own, kind), condition=condition, **names)
+        rows += _checks([trial["checks"] for trial in own if trial["checks"]], names)
+        rows += _costs(own, names)
+    return [row for row in rows if row["value"] is not None]
 
 
-def reaction(rows: Sequence[Row]) -> dict[str, Any]:
-    """How one detector takes the swaps themselves, whatever explains them.
-
-    {kind: {faker: {flipped, shift, real, n}}}: the share of clips called real before that are
-    called fake after, their number, and the mean change of the LLR over all n. The control's
-    faker is "".
-    """
-    seen = {(r["clip"], s["kind"], s["faker"]): s for r in rows for s in r["swaps"]}
-    groups: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
-    for (_, kind, faker), swap in seen.items():
-        groups[kind][faker].append(swap)
-    return {
-        kind: {
-            faker: {
-                "flipped": _mean([s["flipped"] for s in swaps if s["real_before"]]),
-                "shift": _mean([s["shift"] for s in swaps]),
-                "real": sum(s["real_before"] for s in swaps),
-                "n": len(swaps),
-            }
-            for faker, swaps in sorted(fakers.items())
-        }
-        for kind, fakers in groups.items()
+def reactions(trials: Sequence[Trial]) -> Iterator[Row]:
+    """How each detector takes the splices themselves, whatever explains them."""
+    seen = {
+        (t["detector"], t["clip"], s["kind"], s["faker"]): s for t in trials for s in t["splices"]
     }
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for (detector, _, kind, faker), splice in seen.items():
+        groups[detector, f"{kind} {faker}".strip()].append(splice)
+    for (detector, condition), own in groups.items():
+        names = {"detector": detector, "method": "", "condition": condition}
+        yield mean([s["flipped"] for s in own if s["real_before"]], metric="flipped", **names)
+        yield mean([s["shift"] for s in own], metric="shift", **names)
 
 
-def _figures(rows: Sequence[Row], dev: Mapping[str, Any]) -> dict[str, Any]:
-    """All figures of one method on one detector."""
-    probed = [row["probe"] for row in rows if row["probe"]]
-    seconds = [s for row in rows for s in row["seconds"]]
-    residuals = [row["residual"] for row in rows if row["residual"] is not None]
-    random = [p["random_order"] for p in probed]
-    return {
-        "time_swap": _swapped(rows, "time", dev.get("time_swap")),
-        "band_swap": _swapped(rows, "band", dev.get("band_swap")),
-        "control": _scores(_pairs(rows, "control")),
-        "deletion": _curves(probed, "deletion"),
-        "insertion": _curves(probed, "insertion"),
-        "random_order": {name: _curves(random, name) for name in ("deletion", "insertion")},
-        "residual": max(residuals) if residuals else None,
-        **{name: _with_interval(name, [p[name] for p in probed]) for name in STABILITY},
-        "max_sensitivity": {
-            kind: _mean([p["max_sensitivity"][kind] for p in probed]) for kind in ("noise", "gain")
-        },
-        "probed": len(probed),
-        "failed": sum(row["failed"] is not None for row in rows),
-        "seconds": _mean(seconds),
-        "peak_mb": None,
-    }
+def markdown(result: Mapping[str, Any]) -> str:
+    """What was found, what it is worth and how the detectors took the splices."""
+    parts = [f"{result['clips']} bona fide clips, split {result['split'] or 'all'}."]
+    for detector in result["digests"]:
+        own = [row for row in result["rows"] if row["detector"] == detector]
+        maps = [row for row in own if row["method"]]
+        taken = [row for row in own if not row["method"]]
+        parts += [
+            f"**{detector}**",
+            pivot(maps, "method", LOCALISATION),
+            pivot(maps, "method", FIDELITY),
+            pivot(taken, "condition", REACTIONS),
+        ]
+    return "\n\n".join(parts)
 
 
-def _without_rest(figures: dict[str, Any]) -> None:
-    """Leave out what would be over all swaps, of which the method saw those that turned alone."""
-    figures["control"] = _scores([])
-    for kind in ("time_swap", "band_swap"):
-        figures[kind]["unconditional"] = _scores([])
+def _of(trials: Sequence[Trial], kind: str) -> Splices:
+    return [(trial["clip"], s) for trial in trials for s in trial["splices"] if s["kind"] == kind]
 
 
-def _pairs(rows: Sequence[Row], kind: str) -> Pairs:
-    return [(row["clip"], s) for row in rows for s in row["swaps"] if s["kind"] == kind]
+def _splices(
+    trials: Sequence[Trial], kind: str, dev: Sequence[Row], names: dict[str, str]
+) -> Iterator[Row]:
+    """Figures over the splices of a kind that flipped the verdict."""
+    flipped = [(clip, s) for clip, s in _of(trials, kind) if s["flipped"]]
+    yield from _scores(flipped, condition=kind, **names)
+    for name, fakers in FAKERS.items():
+        these = [(clip, s) for clip, s in flipped if s["faker"] in fakers]
+        yield from _scores(these, condition=f"{kind} {name}", **names)
+    if flipped:
+        cells = np.concatenate([s["cells"] for _, s in flipped])
+        truth = np.concatenate([_truth(s) for _, s in flipped])
+        known = find(dev, metric="threshold", condition=kind, **names)
+        at = known["value"] if known else eer_threshold(cells, truth)
+        f1 = float(f1_score(truth, cells > at, zero_division=0.0))
+        for metric, value in (("eer", eer(cells, truth)), ("f1", f1), ("threshold", at)):
+            yield exact(value, len(flipped), condition=kind, metric=metric, **names)
 
 
-def _swapped(rows: Sequence[Row], kind: str, dev: Mapping[str, Any] | None) -> dict[str, Any]:
-    everything = _pairs(rows, kind)
-    flipped = [(clip, s) for clip, s in everything if s["flipped"]]
-
-    def by(*fakers: str) -> dict[str, Any]:
-        return _scores([(clip, s) for clip, s in flipped if s["faker"] in fakers])
-
-    return {
-        **_scores(flipped),
-        **_segments(flipped, (dev or {}).get("threshold")),
-        "unconditional": _scores(everything),
-        "seen": by(*SEEN),
-        "unseen": by(*UNSEEN),
-        "by_faker": {faker: by(faker) for faker in (*SEEN, *UNSEEN)},
-    }
+def _scores(splices: Splices, **names: str) -> Iterator[Row]:
+    """Means over splices, with intervals over clips: the splices of one clip are drawn together."""
+    clips = [clip for clip, _ in splices]
+    for metric in SCORES:
+        yield mean([s[metric] for _, s in splices], clips, metric=metric, **names)
 
 
-def _scores(pairs: Pairs) -> dict[str, Any]:
-    """Means over swaps, with intervals over clips: the swaps of one clip are drawn together."""
-    clips = [clip for clip, _ in pairs]
-    figures: dict[str, Any] = {"n": len(pairs), "clips": len(set(clips))}
-    for name in SCORES:
-        figures |= _interval(name, [swap[name] for _, swap in pairs], clips)
-    return figures | {"chance": _mean([swap["chance"] for _, swap in pairs])}
-
-
-def _segments(pairs: Pairs, threshold: float | None) -> dict[str, Any]:
-    """Equal error rate of the cells, and F1 at a threshold, over all swaps together."""
-    if not pairs:
-        return {"eer": None, "f1": None, "threshold": threshold}
-    cells = np.concatenate([swap["cells"] for _, swap in pairs])
-    truth = np.concatenate([_truth(swap) for _, swap in pairs])
-    at = metrics.eer_threshold(cells, truth) if threshold is None else threshold
-    return {"eer": metrics.eer(cells, truth), "f1": f1(cells > at, truth), "threshold": at}
-
-
-def _truth(swap: Row) -> np.ndarray:
-    truth = np.zeros(len(swap["cells"]), dtype=np.int64)
-    truth[slice(*swap["inside"])] = 1
+def _truth(splice: Row) -> np.ndarray:
+    truth = np.zeros(len(splice["cells"]), dtype=np.int64)
+    truth[slice(*splice["inside"])] = 1
     return truth
 
 
-def _curves(probed: Sequence[Row], name: str) -> dict[str, Any]:
-    fills = probed[0][name] if probed else {}
-    return {fill: _interval("auc", [p[name][fill] for p in probed]) for fill in fills}
+def _checks(checks: Sequence[Row], names: dict[str, str]) -> Iterator[Row]:
+    for metric in ("deletion", "insertion"):
+        for fill in checks[0][metric] if checks else ():
+            own, chance = ([c[fill] for c in some] for some in (
+                [c[metric] for c in checks], [c["random_order"][metric] for c in checks]
+            ))  # fmt: skip
+            yield mean(own, condition=fill, metric=metric, **names)
+            yield mean(chance, condition=fill, metric=f"{metric} at random", **names)
+    for metric in STABILITY:
+        yield mean([c[metric] for c in checks], condition="stability", metric=metric, **names)
 
 
-def _with_interval(name: str, values: Sequence[float | None]) -> dict[str, Any]:
-    return _interval("rho", [value for value in values if value is not None])
+def _costs(trials: Sequence[Trial], names: dict[str, str]) -> Iterator[Row]:
+    seconds = [s for trial in trials for s in trial["seconds"]]
+    residuals = [trial["residual"] for trial in trials if trial["residual"] is not None]
+    failed = sum(trial["failed"] is not None for trial in trials)
+    names = {**names, "condition": "cost"}
+    yield mean(seconds, metric="seconds", **names)
+    yield exact(max(residuals, default=None), len(residuals), metric="residual", **names)
+    yield exact(failed, len(trials), metric="failed", **names)
 
 
-def _interval(
-    name: str, values: Sequence[float], clips: Sequence[str] | None = None
-) -> dict[str, Any]:
-    """{name, name_ci}"""
-    many = len(set(clips) if clips else values) > 1
-    interval = list(bootstrap(values, clips)) if many else None
-    return {name: _mean(values), f"{name}_ci": interval}
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    there = [float(value) for value in values if value is not None]
-    return float(np.mean(there)) if there else None
-
-
-def localisation(own: Mapping[str, Any]) -> str:
-    """Markdown: a row a method, {method: figures} of one detector."""
-    head = [
-        "method", "time AUC [95 %]", "seen", "unseen", "unconditional", "RRA", "RMA", "chance",
-        "points", "EER", "F1", "control AUC", "band AUC [95 %]", "band RRA", "band chance",
-    ]  # fmt: skip
-    rows = []
-    for name, figures in own.items():
-        t, b = figures["time_swap"], figures["band_swap"]
-        rows.append(
-            [
-                name,
-                _said(t["auc"], t["auc_ci"]),
-                *(_said(t[kind]["auc"]) for kind in ("seen", "unseen", "unconditional")),
-                *(_said(t[key]) for key in ("rra", "rma", "chance", "pointing", "eer", "f1")),
-                _said(figures["control"]["auc"]),
-                _said(b["auc"], b["auc_ci"]),
-                *(_said(b[key]) for key in ("rra", "chance")),
-            ]
-        )
-    return table(head, rows)
-
-
-def fidelity(own: Mapping[str, Any]) -> str:
-    """Markdown: faithfulness, stability, sanity and cost, a row a method."""
-    head = [
-        "method", "deletion: noise, zeros", "insertion: noise, zeros", "random order", "residual",
-        "seeds", "MP3", "sensitivity: noise, gain", "randomised", "s", "MB",
-    ]  # fmt: skip
-    rows = []
-    for name, figures in own.items():
-        areas = {k: _areas(figures[k]) for k in ("deletion", "insertion")}
-        chaos = "; ".join(_areas(figures["random_order"][k]) for k in areas)
-        sensitivity = figures["max_sensitivity"]
-        residual, peak = figures["residual"], figures["peak_mb"]
-        rows.append(
-            [
-                name,
-                *areas.values(),
-                chaos,
-                "-" if residual is None else f"{residual:.0e}",
-                _said(figures["seed_stability"]["rho"]),
-                _said(figures["mp3_stability"]["rho"]),
-                f"{_said(sensitivity['noise'])}, {_said(sensitivity['gain'])}",
-                _said(figures["randomisation"]["rho"]),
-                _said(figures["seconds"]),
-                "-" if peak is None else f"{peak:.0f}",
-            ]
-        )
-    return table(head, rows)
-
-
-def reactions(taken: Mapping[str, Any]) -> str:
-    """Markdown: how the detector took the swaps, see `reaction`."""
-    rows = [
-        [
-            f"{kind} {faker}".strip(),
-            _said(r["flipped"]),
-            _said(r["shift"]),
-            str(r["real"]),
-            str(r["n"]),
-        ]
-        for kind, fakers in taken.items()
-        for faker, r in fakers.items()
-    ]
-    return table(["swap", "verdict flipped", "LLR change", "called real before", "n"], rows)
-
-
-def _areas(fills: Mapping[str, Any]) -> str:
-    return ", ".join(_said(figures["auc"]) for figures in fills.values()) or "-"
-
-
-def _said(value: float | None, interval: Sequence[float] | None = None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
+def exact(value: float | None, n: int, **names: str) -> Row:
+    """A row of what has no interval."""
+    return {**names, "value": value, "low": None, "high": None, "n": n}

@@ -16,7 +16,7 @@ from voice import voice
 
 from corpora.copy_synthesis import SHORTEST_S, make_copies
 from corpora.fakers import FAKERS
-from corpora.manifest import ManifestError, originals, read_manifest
+from corpora.manifest import originals, read_manifest
 from corpora.partial_spoof import splice
 from detectors.errors import HearsayError
 
@@ -131,7 +131,7 @@ def test_a_clip_too_short_for_a_faker_has_no_copy(tmp_path):
     copies = read_manifest(make_copies(manifest, "train", ["griffin-lim"], tmp_path / "copies"))
     assert [copy.original for copy in copies] == ["anna/1.wav"]
     manifest = recordings(tmp_path, {"ben/1.wav": 0.03})
-    with pytest.raises(ManifestError, match=r"no bona fide clips .* of 0\.1 s"):
+    with pytest.raises(HearsayError, match=r"no bona fide clips .* of 0\.1 s"):
         make_copies(manifest, "train", ["griffin-lim"], tmp_path / "copies")
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from corpora.manifest import Clip, ManifestError, corpus_hash, read_manifest
+from corpora.manifest import Clip, corpus_hash, read_manifest
+from detectors.errors import HearsayError
 
 FULL = """\
 id,path,label,split,system,family,speaker,language,source,seconds,codec,licence
@@ -99,18 +100,18 @@ def test_one_split_is_chosen_and_only_its_files_must_be_there(tmp_path):
 )
 def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path, text, split, message):
     manifest = write(tmp_path, text, "a.wav")
-    with pytest.raises(ManifestError, match=message) as refusal:
+    with pytest.raises(HearsayError, match=message) as refusal:
         read_manifest(manifest, split)
     assert str(refusal.value).endswith(".")
 
 
 def test_a_manifest_that_is_no_csv_file_is_refused(tmp_path):
-    with pytest.raises(ManifestError, match="There is no manifest"):
+    with pytest.raises(HearsayError, match="There is no manifest"):
         read_manifest(tmp_path / "none.csv")
-    with pytest.raises(ManifestError, match="cannot be read"):
+    with pytest.raises(HearsayError, match="cannot be read"):
         read_manifest(tmp_path)
     (tmp_path / "m.csv").write_bytes(b"path,label,speaker\n\xff\xfe,real,x\n")
-    with pytest.raises(ManifestError, match="cannot be read"):
+    with pytest.raises(HearsayError, match="cannot be read"):
         read_manifest(tmp_path / "m.csv")
 
 

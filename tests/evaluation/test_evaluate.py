@@ -12,8 +12,8 @@ import pytest
 import soundfile
 from toys import toy
 
-from corpora.manifest import Clip, ManifestError
-from detectors import Config, Detector
+from corpora.manifest import Clip
+from detectors import Config, Detector, load
 from detectors.config import Calibration
 from detectors.errors import HearsayError
 from detectors.models.network import Network
@@ -86,9 +86,7 @@ def clip(i, label="bonafide", source="s", system="bonafide", speaker=None, famil
 def test_the_result_is_the_metrics_on_the_scores(tmp_path, monkeypatch):
     manifest = small(tmp_path)
     monkeypatch.chdir(tmp_path.parent)
-    result = evaluate(
-        manifest.relative_to(tmp_path.parent), "test", [], seed=3, extra=[("toy", planted(0.0))]
-    )
+    result = evaluate(manifest.relative_to(tmp_path.parent), "test", {"toy": planted(0.0)}, seed=3)
     assert result == json.loads(json.dumps(result, allow_nan=False))
     assert (result["split"], result["seed"], result["clips"]) == ("test", 3, 16)
     assert set(result["shortcuts"]) == set(SHORTCUTS)
@@ -107,8 +105,8 @@ def test_the_result_is_the_metrics_on_the_scores(tmp_path, monkeypatch):
 
 
 def test_the_threshold_is_the_one_stored_with_the_detector(tmp_path):
-    extra = [("strict", planted(1.5)), ("lax", planted(-1.5))]
-    models = evaluate(small(tmp_path), "test", [], extra=extra)["models"]
+    detectors = {"strict": planted(1.5), "lax": planted(-1.5)}
+    models = evaluate(small(tmp_path), "test", detectors)["models"]
     assert models["strict"]["at_dev_threshold"]["specificity"] == 1
     assert models["lax"]["at_dev_threshold"]["sensitivity"] == 1
     assert models["strict"]["pooled"] == models["lax"]["pooled"]
@@ -119,7 +117,7 @@ def test_three_columns_and_no_split_suffice(tmp_path):
     rows = list(csv.DictReader(manifest.read_text().splitlines()))
     lines = [f"{row['path']},{row['label']},{row['speaker']}" for row in rows]
     manifest.write_text("\n".join(["path,label,speaker", *lines]))
-    result = evaluate(manifest, None, [], extra=[("toy", planted())])
+    result = evaluate(manifest, None, {"toy": planted()})
     assert result["split"] is None
     toy = result["models"]["toy"]
     assert toy["same_source"]["clips"] == 0  # nothing is known of the sources
@@ -134,7 +132,7 @@ def test_a_table_of_few_clips_has_dashes(tmp_path):
     kept = [line for line in manifest.read_text().splitlines() if ",spoof," not in line]
     spoofs = [line for line in manifest.read_text().splitlines() if ",spoof," in line]
     manifest.write_text("\n".join([*kept, *spoofs[:2]]))
-    text = markdown(evaluate(manifest, "test", [], extra=[("toy", planted())]))
+    text = markdown(evaluate(manifest, "test", {"toy": planted()}))
     assert "| toy | - (n = 2) | - (n = 2) | - |" in text
 
 
@@ -148,7 +146,7 @@ def test_no_clip_drops_out_silently(tmp_path):
     (clips / "r5.wav").write_bytes(b"")
     soundfile.write(clips / "r6.wav", np.array([np.nan] * RATE), RATE, subtype="FLOAT")
     scores = tmp_path / "scores.csv"
-    result = evaluate(manifest, "test", [], scores_out=scores, extra=[("toy", planted())])
+    result = evaluate(manifest, "test", {"toy": planted()}, scores_out=scores)
     toy = result["models"]["toy"]
     assert (result["clips"], toy["failed"], toy["pooled"]["clips"]) == (16, 3, 13)
     rows = list(csv.DictReader(scores.read_text().splitlines()))
@@ -164,9 +162,9 @@ def test_one_label_or_no_clips_is_refused(tmp_path):
     rows = [(f"r{i}", "bonafide", "test", "", "", f"p{i}", "s") for i in range(3)]
     manifest = corpus(tmp_path, rows, {f"r{i}": sound(1.0) for i in range(3)})
     with pytest.raises(HearsayError, match="are bonafide; both labels"):
-        evaluate(manifest, "test", [], extra=[("toy", planted())])
-    with pytest.raises(ManifestError, match="no clips of the split 'dev'"):
-        evaluate(manifest, "dev", [], extra=[("toy", planted())])
+        evaluate(manifest, "test", {"toy": planted()})
+    with pytest.raises(HearsayError, match="no clips of the split 'dev'"):
+        evaluate(manifest, "dev", {"toy": planted()})
 
 
 def test_a_label_that_cannot_be_decoded_at_all_is_refused(tmp_path):
@@ -174,14 +172,16 @@ def test_a_label_that_cannot_be_decoded_at_all_is_refused(tmp_path):
     for path in (tmp_path / "clips").glob("f*.wav"):
         path.write_bytes(b"not a sound")
     with pytest.raises(HearsayError, match="toy could score no clips of one"):
-        evaluate(manifest, "test", [], extra=[("toy", planted())])
+        evaluate(manifest, "test", {"toy": planted()})
 
 
 def test_a_detector_folder_is_named_by_its_weights(tmp_path):
     folder = tmp_path / "untrained"
     Detector(Config(name="untrained", architecture="cnn", window=RATE)).save(folder)
     (tmp_path / "corpus").mkdir()
-    model = evaluate(small(tmp_path / "corpus"), "test", [str(folder)])["models"][str(folder)]
+    model = evaluate(small(tmp_path / "corpus"), "test", {str(folder): load(folder)})["models"][
+        str(folder)
+    ]
     assert len(model["version"]) == 12
     assert model["pooled"]["clips"] == 16
 
@@ -265,14 +265,14 @@ def test_a_shortcut_counts_in_its_better_direction(tmp_path, longer):
     manifest = small(tmp_path)
     for path in (tmp_path / "clips").glob(f"{longer}*.wav"):
         soundfile.write(path, sound(1.0, seconds=0.8), RATE, subtype="FLOAT")
-    aucs = evaluate(manifest, "test", [], extra=[("toy", planted())])["shortcuts"]
+    aucs = evaluate(manifest, "test", {"toy": planted()})["shortcuts"]
     assert aucs["duration"] == 1
     assert all(auc >= 0.5 for auc in aucs.values())
 
 
 def test_the_table_names_every_detector_family_and_shortcut(tmp_path):
-    extra = [("one", planted()), ("two", planted(1.5))]
-    text = markdown(evaluate(small(tmp_path), "test", [], extra=extra))
+    detectors = {"one": planted(), "two": planted(1.5)}
+    text = markdown(evaluate(small(tmp_path), "test", detectors))
     assert "16 clips, split test" in text
     assert "| one | 6.2 [" in text
     assert "| EER by family | one | two |" in text

@@ -181,45 +181,6 @@ def test_abstention_band_of_a_good_detector_is_empty():
     assert metrics.abstention_band([-2, -1, 1.5, 2], [0, 0, 1, 1]) == (0.25, 0.25)
 
 
-def test_bootstrap_counts_speakers_and_not_clips():
-    scores, labels = gaussians(60)
-    speakers = [f"{i:02}" for i in range(60)]
-    once = metrics.cluster_bootstrap(metrics.eer, scores, labels, speakers, rounds=200)
-    copied = metrics.cluster_bootstrap(
-        metrics.eer, np.repeat(scores, 9), np.repeat(labels, 9), np.repeat(speakers, 9), rounds=200
-    )
-    assert copied == pytest.approx(once)
-    assert once[0] < metrics.eer(scores, labels) < once[1]
-
-
-def test_bootstrap_rounds_hold_both_labels_and_whole_speakers():
-    labels = [1, 1, 0, 0, 0, 0, 1, 0]
-    speakers = ["s", "s", "a", "b", "b", "c", "both", "both"]
-    scores = np.arange(8)
-    seen = []
-
-    def metric(drawn, drawn_labels):
-        seen.append(sorted(drawn.tolist()))
-        assert set(drawn_labels) == {0, 1}
-        return 0.0
-
-    metrics.cluster_bootstrap(metric, scores, labels, speakers, rounds=50)
-    assert len({tuple(round_) for round_ in seen}) > 5
-    for drawn in seen:
-        assert drawn.count(3) == drawn.count(4)  # the two clips of b
-        assert drawn.count(0) == drawn.count(1) == 1  # the one voice with spoofs only
-
-
-def test_bootstrap_follows_the_seed():
-    scores, labels = gaussians(80)
-    speakers = [str(i // 2) for i in range(80)]
-    intervals = [
-        metrics.cluster_bootstrap(metrics.auc, scores, labels, speakers, rounds=50, seed=seed)
-        for seed in (1, 1, 2)
-    ]
-    assert intervals[0] == intervals[1] != intervals[2]
-
-
 @pytest.mark.parametrize(
     ("scores", "labels", "message"),
     [

@@ -17,6 +17,7 @@ from voice import voice
 from corpora.manifest import read_manifest
 from detectors import Config, Detector
 from detectors.models.network import Network
+from detectors.tables import find
 from explain import ExplainError
 from explain.__main__ import main
 from explain.audit import VARIANTS, audit
@@ -123,14 +124,15 @@ def here(tmp_path_factory):
 def test_shares_of_flips_are_counted_by_label(here):
     clips = read_manifest(here / "manifest.csv", "test")
     result = audit_corpus(clips, {"gain": toy(Volume(), window=RATE)})
-    quieter = result["detectors"]["gain"]["quieter"]
+    rows = result["rows"]
+    quieter = {row["metric"]: row for row in rows if row["condition"] == "quieter"}
     assert result["clips"] == 6 and result["skipped"] == 0
-    assert quieter["flips"]["all"] == {"share": 1.0, "share_ci": [1.0, 1.0], "n": 6}
-    assert quieter["flips"]["spoof"]["n"] == quieter["flips"]["bonafide"]["n"] == 3
-    assert result["detectors"]["gain"]["original"]["flips"]["all"]["share"] == 0
-    assert quieter["shift"]["spoof"] == pytest.approx(-20, abs=0.5)
-    low, high = quieter["eer_ci"]
-    assert low <= quieter["eer"] <= high
+    flips = quieter["flips"]
+    assert (flips["value"], flips["low"], flips["high"], flips["n"]) == (1.0, 1.0, 1.0, 6)
+    assert quieter["flips of spoof"]["n"] == quieter["flips of bonafide"]["n"] == 3
+    assert find(rows, condition="original", metric="flips")["value"] == 0
+    assert quieter["shift of spoof"]["value"] == pytest.approx(-20, abs=0.5)
+    assert quieter["eer"]["low"] <= quieter["eer"]["value"] <= quieter["eer"]["high"]
 
 
 def test_clips_without_speech_are_skipped_and_counted(here, tmp_path):
@@ -139,9 +141,10 @@ def test_clips_without_speech_are_skipped_and_counted(here, tmp_path):
     (tmp_path / "m.csv").write_text("path,label,speaker\nhiss.flac,real,a\nvoice.flac,real,b\n")
     result = audit_corpus(read_manifest(tmp_path / "m.csv"), {"toy": toy(Volume())})
     assert result["skipped"] == 1
-    original = result["detectors"]["toy"]["original"]
-    assert original["flips"]["all"]["n"] == 1 and original["eer"] is None
-    assert original["flips"]["spoof"] == {"share": None, "share_ci": None, "n": 0}
+    original = {row["metric"]: row for row in result["rows"] if row["condition"] == "original"}
+    assert original["flips"]["n"] == 1 and original["eer"]["value"] is None
+    none = original["flips of spoof"]
+    assert (none["value"], none["low"], none["high"], none["n"]) == (None, None, None, 0)
     with pytest.raises(ExplainError, match="None of the 1 clips"):
         audit_corpus(read_manifest(tmp_path / "m.csv")[:1], {"toy": toy(Volume())})
 
@@ -156,7 +159,8 @@ def test_the_command_prints_a_table_and_writes_json(here, tmp_path, capsys):
     assert run(here, "--split", "test", "--clips", 4, "--json", out) == 0
     result = json.loads(out.read_text())
     assert result["split"] == "test" and result["clips"] == 4
-    assert set(result["detectors"][str(here / "small")]) == {"original", *VARIANTS}
+    assert {row["detector"] for row in result["rows"]} == {str(here / "small")}
+    assert {row["condition"] for row in result["rows"]} == {"original", *VARIANTS}
     assert "| trimmed |" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["audit.json"]
 

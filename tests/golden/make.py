@@ -100,9 +100,11 @@ def evaluations() -> dict[str, Any]:
 
 
 def evaluate(*arguments: Any) -> dict[str, Any]:
+    from detectors import load
     from evaluation.evaluate import evaluate
 
-    return evaluate(*arguments)
+    manifest, split, names = arguments
+    return evaluate(manifest, split, {name: load(name) for name in names})
 
 
 def examples() -> Path:

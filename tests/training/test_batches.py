@@ -12,7 +12,8 @@ import soundfile
 from voice import voice
 
 from corpora.audio import decode
-from corpora.manifest import Clip, ManifestError, originals
+from corpora.manifest import Clip, originals
+from detectors.errors import HearsayError
 from training.augment import CODECS, Augment, augment, draw, retime, transcode
 from training.batches import Batches, WaveformCrops, epoch_plan
 
@@ -166,7 +167,7 @@ def test_spliced_crops_meet_the_edges_as_often_as_others():
 @pytest.mark.parametrize("samples", [np.zeros(0), np.array([0.1, np.nan]), np.array([np.inf])])
 def test_a_clip_without_sound_is_refused_by_name(samples, tmp_path):
     soundfile.write(tmp_path / "bad.wav", samples, 16_000, subtype="FLOAT")
-    with pytest.raises(ManifestError, match=r"bad\.wav"):
+    with pytest.raises(HearsayError, match=r"bad\.wav"):
         decode(tmp_path / "bad.wav")
 
 

@@ -1,4 +1,4 @@
-"""Evaluating explanations: swaps, rows, figures and the command."""
+"""Evaluating explanations: partial spoofs, rows, figures and the command."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ from corpora.partial_spoof import self_splice, splice_band
 from detectors import Config, Detector
 from detectors.config import Calibration
 from detectors.mlflow_store import mlflow_client
+from detectors.tables import find
 from explain import explain
 from explain.__main__ import main
 from explain.explanation import ExplainError
+from explain.hit_rates import hit_rate
 from explain.measure import tables
-from explain.measure.baselines import TRIVIAL
+from explain.measure.baselines import BASELINES
 from explain.measure.bench import _naive, bench, measure
 from explain.measure.evaluate import evaluate
 from explain.measure.faithfulness import faithfulness, scramble
-from explain.measure.partial_spoofs import make_swaps
-from explain.measure.report import EXPERIMENT, log, markdown
+from explain.measure.partial_spoofs import partial_spoofs
+from explain.measure.report import EXPERIMENT, log, merge
 
 RATE = 16_000
-FIGURES = {
-    "time_swap", "band_swap", "control", "deletion", "insertion", "random_order", "residual",
-    "seed_stability", "mp3_stability", "max_sensitivity", "randomisation", "seconds", "peak_mb",
+METRICS = {
+    "auc", "rra", "rma", "pointing", "chance", "deletion", "insertion", "deletion at random",
+    "insertion at random", "seed", "mp3", "scrambled", "noise", "gain", "seconds", "failed",
 }  # fmt: skip
 
 
@@ -51,7 +53,11 @@ def result(clips, tmp_path_factory):
 
 def run(clips, scratch, methods=("occlusion",), threshold=0.5, **options):
     toys = {"toy": detector(threshold)}
-    return evaluate(clips, toys, methods, probes=1, draws=1, scratch=scratch, **options)
+    return evaluate(clips, toys, methods, checks=1, draws=1, scratch=scratch, **options)
+
+
+def row(result, method, condition, metric):
+    return find(result["rows"], method=method, condition=condition, metric=metric)
 
 
 def detector(threshold: float = 0.5) -> Detector:
@@ -59,40 +65,40 @@ def detector(threshold: float = 0.5) -> Detector:
     return toy(Tone(3000.0), window=24_000, calibration=Calibration(threshold=threshold))
 
 
-def test_swaps_change_what_they_say_and_nothing_else():
+def test_splices_change_what_they_say_and_nothing_else():
     x = voice(2.0, seed=2)
-    swaps = make_swaps(x, "a", ["lpc", "sinusoidal"], seed=0)
-    assert [(s.kind, s.faker) for s in swaps] == [
+    spoofs = partial_spoofs(x, "a", ["lpc", "sinusoidal"], seed=0)
+    assert [(s.kind, s.faker) for s in spoofs] == [
         ("control", ""), ("time", "lpc"), ("band", "lpc"),
         ("time", "sinusoidal"), ("band", "sinusoidal"),
     ]  # fmt: skip
-    for swap in swaps:
-        changed = np.abs(swap.wave.samples - x) > 1e-6
-        assert len(swap.truth) == len(swap.grid) - 1
-        if swap.kind != "band":
+    for spoof in spoofs:
+        changed = np.abs(spoof.wave.samples - x) > 1e-6
+        assert len(spoof.truth) == len(spoof.grid) - 1
+        if spoof.kind != "band":
             seconds = np.flatnonzero(changed) / RATE
-            assert swap.low <= seconds.min() and seconds.max() < swap.high
-            assert 0.5 <= swap.high - swap.low <= 1.2  # at most 0.6 of the clip
-            assert swap.truth.sum() == round((swap.high - swap.low) / 0.01)
+            assert spoof.low <= seconds.min() and seconds.max() < spoof.high
+            assert 0.5 <= spoof.high - spoof.low <= 1.2  # at most 0.6 of the clip
+            assert spoof.truth.sum() == round((spoof.high - spoof.low) / 0.01)
         else:
-            power = np.square(np.abs(np.fft.rfft(swap.wave.samples - x)))
+            power = np.square(np.abs(np.fft.rfft(spoof.wave.samples - x)))
             hz = np.fft.rfftfreq(len(x), 1 / RATE)
-            inside = (hz > swap.low - 100) & (hz < swap.high + 100)
+            inside = (hz > spoof.low - 100) & (hz < spoof.high + 100)
             assert power[inside].sum() > 0.99 * power.sum()
-            assert swap.truth.sum() == 8  # of 125 Hz
+            assert spoof.truth.sum() == 8  # of 125 Hz
 
 
-def test_swaps_depend_on_seed_and_name_alone():
+def test_splices_depend_on_seed_and_name_alone():
     x = voice(2.0)
-    first, again, other = (make_swaps(x, name, ["lpc"], 0) for name in ("a", "a", "b"))
+    first, again, other = (partial_spoofs(x, name, ["lpc"], 0) for name in ("a", "a", "b"))
     for one, two in zip(first, again, strict=True):
         assert np.array_equal(one.wave.samples, two.wave.samples) and one.low == two.low
     assert first[0].low != other[0].low
 
 
-def test_there_are_no_swaps_in_silence_or_in_half_a_second():
-    assert make_swaps(np.zeros(2 * RATE, np.float32), "a", ["lpc"], 0) == []
-    assert make_swaps(voice(0.6), "a", ["lpc"], 0) == []
+def test_there_are_no_splices_in_silence_or_in_half_a_second():
+    assert partial_spoofs(np.zeros(2 * RATE, np.float32), "a", ["lpc"], 0) == []
+    assert partial_spoofs(voice(0.6), "a", ["lpc"], 0) == []
 
 
 def test_a_band_is_exchanged_at_its_level():
@@ -118,53 +124,59 @@ def test_the_control_leaves_a_seam_blind_detector_unmoved():
 def test_json_holds_every_figure_of_every_method(result, clips):
     figures, _ = result
     json.dumps(figures, allow_nan=False)
-    assert set(figures["methods"]) == {"occlusion", *TRIVIAL}
-    for by_detector in figures["methods"].values():
-        assert by_detector["toy"].keys() >= FIGURES
-    time = figures["methods"]["occlusion"]["toy"]["time_swap"]
-    assert {"auc", "auc_ci", "rra", "rma", "chance", "n", "pointing", "eer", "f1"} <= time.keys()
-    assert time["unconditional"]["n"] == 2 * len(clips)  # a faker seen and one unseen
-    assert time["n"] == time["seen"]["n"] + time["unseen"]["n"] <= 2 * len(clips)
-    band = figures["methods"]["occlusion"]["toy"]["band_swap"]["unconditional"]
-    assert band["n"] == 0 and band["auc"] is None  # occlusion is over time
-    assert figures["methods"]["energy"]["toy"]["band_swap"]["unconditional"]["n"] == 6
-    assert figures["planted"]["occlusion"]["window"] == 1
-    uniform = figures["methods"]["uniform"]["toy"]["time_swap"]["unconditional"]
-    assert uniform["auc"] == pytest.approx(0.5, abs=0.02)
-    assert uniform["rma"] == pytest.approx(uniform["chance"], abs=0.02)
-    assert "| occlusion |" in markdown({**figures, "manifest_split": "dev"})
+    own = [row for row in figures["rows"] if row["detector"] == "toy"]
+    assert {row["method"] for row in own} == {"occlusion", *BASELINES, ""}
+    for method in ("occlusion", *BASELINES):
+        assert {row["metric"] for row in own if row["method"] == method} >= METRICS
+    every = row(figures, "occlusion", "time all", "auc")
+    assert every["n"] == 2 * len(clips)  # a faker seen and one unseen
+    numbers = [row(figures, "occlusion", f"time{part}", "auc") for part in ("", " seen", " unseen")]
+    flipped, seen, unseen = (figure["n"] if figure else 0 for figure in numbers)
+    assert flipped == seen + unseen <= 2 * len(clips)
+    assert row(figures, "occlusion", "band all", "auc") is None  # occlusion is over time
+    assert row(figures, "energy", "band all", "auc")["n"] == 6
+    assert find(figures["rows"], detector="planted", condition="time")["value"] == 1
+    assert row(figures, "uniform", "time all", "auc")["value"] == pytest.approx(0.5, abs=0.02)
+    chance = row(figures, "uniform", "time all", "chance")["value"]
+    assert row(figures, "uniform", "time all", "rma")["value"] == pytest.approx(chance, abs=0.02)
+    assert "| occlusion |" in tables.markdown({**figures, "split": "dev"})
 
 
-def test_slow_methods_can_be_kept_to_the_edits_that_turn_the_verdict(result, clips, tmp_path):
+def test_slow_methods_can_be_kept_to_the_splices_that_flip_the_verdict(result, clips, tmp_path):
     every, few = (
-        run(clips, tmp_path / f"{turned}.jsonl", threshold=0.08, turned=turned)
-        for turned in (False, True)
+        run(clips, tmp_path / f"{flipped}.jsonl", threshold=0.08, flipped_only=flipped)
+        for flipped in (False, True)
     )
-    whole, short = (one["methods"]["occlusion"]["toy"] for one in (every, few))
-    assert 0 < whole["time_swap"]["n"] < whole["time_swap"]["unconditional"]["n"]
-    conditional = {k: v for k, v in whole["time_swap"].items() if k != "unconditional"}
-    assert conditional == {k: v for k, v in short["time_swap"].items() if k != "unconditional"}
-    for rest in (short["time_swap"]["unconditional"], short["control"]):
-        assert rest["n"] == 0 and rest["auc"] is None
-    assert few["detectors"] == every["detectors"]  # by the maps that know nothing
-    ignorant = [one["methods"]["energy"]["toy"]["time_swap"] for one in (every, few)]
-    assert ignorant[0] == ignorant[1]
+    whole, short = (
+        {
+            (r["condition"], r["metric"]): r
+            for r in one["rows"]
+            if r["method"] == "occlusion" and r["metric"] in tables.SCORES
+        }
+        for one in (every, few)
+    )
+    assert 0 < whole["time", "auc"]["n"] < whole["time all", "auc"]["n"]
+    unconditional = ("time all", "band all", "control")
+    assert short == {key: r for key, r in whole.items() if key[0] not in unconditional}
+    taken = [sorted((r for r in one["rows"] if r["method"] == ""), key=str) for one in (every, few)]
+    assert taken[0] == taken[1]  # by the maps that know nothing
+    assert row(every, "energy", "time", "auc") == row(few, "energy", "time", "auc")
     with pytest.raises(ExplainError, match="another evaluation"):
-        run(clips, result[1], turned=True)
+        run(clips, result[1], flipped_only=True)
 
 
-def test_probes_wait_for_a_clip_with_something_to_explain(clips, tmp_path):
+def test_checks_wait_for_a_clip_with_something_to_explain(clips, tmp_path):
     places = set()
     for order in (clips, clips[1:] + clips[:1], clips[2:] + clips[:2]):
         scratch = tmp_path / f"{Path(order[0].id).name}.jsonl"
-        run(order, scratch, threshold=0.08, turned=True)
-        rows = [json.loads(line)["row"] for line in scratch.read_text().splitlines()[1:]]
-        own = [row for row in rows if row["method"] == "occlusion"]
-        explained = [place for place, row in enumerate(own) if row["swaps"]]
-        probed = [place for place, row in enumerate(own) if row["probe"] is not None]
-        assert probed == explained[:1]
-        places |= set(probed)
-        assert all(row["probe"] is None for row in rows if row["method"] == "energy")
+        run(order, scratch, threshold=0.08, flipped_only=True)
+        trials = [json.loads(line)["trial"] for line in scratch.read_text().splitlines()[1:]]
+        own = [trial for trial in trials if trial["method"] == "occlusion"]
+        explained = [place for place, trial in enumerate(own) if trial["splices"]]
+        checked = [place for place, trial in enumerate(own) if trial["checks"] is not None]
+        assert checked == explained[:1]
+        places |= set(checked)
+        assert all(trial["checks"] is None for trial in trials if trial["method"] == "energy")
     assert len(places) > 1
 
 
@@ -174,10 +186,8 @@ def test_a_killed_run_goes_on_and_ends_the_same(result, clips, tmp_path):
     cut = tmp_path / "rows.jsonl"
     cut.write_text("".join(lines[:6]) + lines[6][:100])  # killed within a line
     resumed = run(clips, cut)
-    for one in (figures, resumed):
-        for by_detector in one["methods"].values():
-            by_detector["toy"].pop("seconds", None)
-    assert resumed == figures
+    rows = [[r for r in one["rows"] if r["metric"] != "seconds"] for one in (figures, resumed)]
+    assert rows[0] == rows[1] and len(rows[0]) > 100
     assert len(cut.read_text().splitlines()) >= len(lines)
 
 
@@ -189,39 +199,71 @@ def test_rows_of_another_evaluation_are_refused(result, clips):
 
 def test_a_method_of_no_detector_and_clips_without_speech_are_refused(clips, tmp_path):
     with pytest.raises(ExplainError, match="'gradcam' explains none of toy"):
-        run(clips, None, ["gradcam"])
+        run(clips, tmp_path / "none.jsonl", ["gradcam"])
     import soundfile
 
     silent = tmp_path / "silent.flac"
     soundfile.write(silent, np.zeros(2 * RATE), RATE)
     with pytest.raises(ExplainError, match="None of the 1 clips holds half a second of speech"):
-        run([dataclasses.replace(clips[0], path=silent)], None)
+        run([dataclasses.replace(clips[0], path=silent)], tmp_path / "silent.jsonl")
 
 
-def test_only_flipped_swaps_count_and_clips_are_what_is_drawn_again():
-    def swap(flipped, auc, faker="lpc"):
+def test_only_flipped_splices_count_and_clips_are_what_is_drawn_again():
+    def splice(flipped, auc, faker="lpc"):
         base = {"kind": "time", "shift": 1.0, "real_before": True, "cells": [0.0, 1.0]}
         scores = {"auc": auc, "rra": auc, "rma": auc, "pointing": auc, "chance": 0.5}
         return {**base, **scores, "faker": faker, "flipped": flipped, "inside": [1, 2]}
 
     common = {"method": "m", "detector": "d", "seconds": [1.0], "residual": 1e-7}
-    common |= {"probe": None, "failed": None, "skipped": False}
-    swaps = [
-        [swap(True, 1.0), swap(True, 0.5, "world")],
-        [swap(True, 0.25), swap(False, 0.0, "world")],
+    common |= {"checks": None, "failed": None, "skipped": False}
+    splices = [
+        [splice(True, 1.0), splice(True, 0.5, "world")],
+        [splice(True, 0.25), splice(False, 0.0, "world")],
     ]
-    rows = [{**common, "clip": name, "swaps": s} for name, s in zip("ab", swaps, strict=True)]
-    dev = {"methods": {"m": {"d": {"time_swap": {"threshold": 2.0}, "band_swap": {}}}}}
-    got = tables.figures(rows, ["m"], ["d"], None)["m"]["d"]["time_swap"]
-    assert got["n"] == 3 and got["clips"] == 2
-    assert got["auc"] == pytest.approx((1 + 0.5 + 0.25) / 3) and got["auc_ci"] == [0.25, 0.75]
-    assert got["unseen"]["auc"] == pytest.approx(0.625) and got["seen"]["auc"] == 0.5
-    assert got["unconditional"]["n"] == 4
-    assert got["eer"] == 0 and got["f1"] == 1
-    fixed = tables.figures(rows, ["m"], ["d"], dev)["m"]["d"]["time_swap"]
-    assert fixed["threshold"] == 2.0 and fixed["f1"] == 0  # nothing is above it
-    taken = tables.reaction(rows)["time"]
-    assert taken["lpc"]["flipped"] == 1 and taken["world"]["flipped"] == 0.5
+    trials = [
+        {**common, "clip": name, "splices": own} for name, own in zip("ab", splices, strict=True)
+    ]
+    result = {"rows": tables.summarise(trials)}
+    auc = row(result, "m", "time", "auc")
+    assert auc["n"] == 3 and auc["value"] == pytest.approx((1 + 0.5 + 0.25) / 3)
+    assert (auc["low"], auc["high"]) == (0.25, 0.75)
+    assert row(result, "m", "time unseen", "auc")["value"] == pytest.approx(0.625)
+    assert row(result, "m", "time seen", "auc")["value"] == 0.5
+    assert row(result, "m", "time all", "auc")["n"] == 4
+    assert row(result, "m", "time", "eer")["value"] == 0
+    assert row(result, "m", "time", "f1")["value"] == 1
+    dev = [{**row(result, "m", "time", "threshold"), "value": 2.0}]
+    fixed = {"rows": tables.summarise(trials, dev)}
+    assert row(fixed, "m", "time", "threshold")["value"] == 2.0
+    assert row(fixed, "m", "time", "f1")["value"] == 0  # nothing is above it
+    taken = {"rows": list(tables.reactions(trials))}
+    assert row(taken, "", "time lpc", "flipped")["value"] == 1
+    assert row(taken, "", "time world", "flipped")["value"] == 0.5
+
+
+def test_figures_are_merged_into_one_file_a_detector(result, monkeypatch, tmp_path):
+    figures = {**result[0], "split": "dev"}
+    subject = detector()
+    merge(tmp_path, {"toy": "toy/two"}, figures)
+    (path,) = tmp_path.iterdir()
+    assert path.name == "toy-two.json"
+    table = json.loads(path.read_text())
+    assert (table["digest"], table["clips"], table["split"]) == (subject.digest, 3, "dev")
+    assert set(table["methods"]) == {"occlusion"}
+    every = row(figures, "occlusion", "time all", "auc")
+    kept = table["methods"]["occlusion"]["time all/auc"]
+    assert kept[0] == pytest.approx(every["value"], rel=1e-5) and kept[3] == every["n"]
+    # of two runs the one with more clips counts, and what only the other measured stays
+    more = {**figures, "clips": 9, "rows": [{**every, "value": 0.9, "condition": "time"}]}
+    merge(tmp_path, {"toy": "toy/two"}, more)
+    merge(tmp_path, {"toy": "toy/two"}, {**more, "clips": 8, "rows": [{**every, "value": 0.1}]})
+    own = json.loads(path.read_text())["methods"]["occlusion"]
+    assert own["clips"] == 9 and own["time/auc"][0] == 0.9 and own["time all/auc"][0] == 0.1
+    assert "noise/deletion" in own
+    monkeypatch.setattr("explain.hit_rates.MEASURED", tmp_path)
+    assert hit_rate(subject, "occlusion").auc == 0.9
+    merge(tmp_path, {"toy": "toy/two"}, {**more, "digests": {"toy": "retrained"}})
+    assert set(json.loads(path.read_text())["methods"]["occlusion"]) == {"clips", "time/auc"}
 
 
 def test_deletion_knows_a_map_that_is_right_from_one_that_is_wrong():
@@ -256,15 +298,16 @@ def test_a_scrambled_detector_keeps_its_weights_in_another_order():
 
 def test_the_table_is_logged_to_mlflow(result, tmp_path, monkeypatch):
     use_store(tmp_path, monkeypatch)
-    log({**result[0], "manifest_split": "dev"}, "a table")
+    log({**result[0], "split": "dev"}, "a table", result[1])
     (logged,) = mlflow_client().search_runs(
         [mlflow_client().get_experiment_by_name(EXPERIMENT).experiment_id]
     )
-    auc = result[0]["methods"]["energy"]["toy"]["control"]["auc"]
-    assert logged.data.metrics["energy/toy/control/auc"] == pytest.approx(auc)
+    auc = row(result[0], "energy", "control", "auc")
+    assert logged.data.metrics["energy/toy/control/auc"] == pytest.approx(auc["value"])
     assert logged.data.params["clips"] == "3" and logged.info.status == "FINISHED"
     files = mlflow_client().list_artifacts(logged.info.run_id, "explanations")
-    assert [Path(f.path).name for f in files] == ["explanations.json", "explanations.md"]
+    names = [Path(file.path).name for file in files]
+    assert names == ["clips.jsonl", "explanations.json", "explanations.md"]
 
 
 def test_bench_measures_in_a_fresh_process_and_the_naive_game_agrees():

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluation.metrics import auc
 from explain.explanation import Explanation, rebin
 from explain.measure import localisation
 
@@ -23,18 +24,16 @@ def explanation(values, times=None, freqs=None) -> Explanation:
 
 def test_scores_by_hand():
     # pairs (changed, other): 3 > -1, 3 > 2, 1 > -1, 1 < 2
-    assert localisation.localisation_auc(CELLS, TRUTH) == 0.75
+    assert auc(CELLS, TRUTH) == 0.75
     assert localisation.relevance_mass(CELLS, TRUTH) == pytest.approx(4 / 6)  # (3 + 1) of 3 + 2 + 1
     assert localisation.relevance_rank(CELLS, TRUTH) == 0.5  # the two highest are 3 and 2
     assert localisation.pointing(CELLS, TRUTH) == 1
     assert localisation.chance(TRUTH) == 0.5
-    assert localisation.f1(CELLS > 1.5, TRUTH) == 0.5  # one hit, one false alarm, one miss
-    assert localisation.f1(CELLS > 9, np.zeros(4, bool)) == 0
 
 
 def test_ties_count_in_proportion():
     flat = np.ones(4)
-    assert localisation.localisation_auc(flat, TRUTH) == 0.5
+    assert auc(flat, TRUTH) == 0.5
     one = [True, False, False, False]
     assert (
         localisation.relevance_rank(flat, one) == 0.25 and localisation.pointing(flat, one) == 0.25
@@ -54,7 +53,7 @@ def test_chance_levels_are_what_random_maps_get():
     truth = np.arange(40) < 12
     drawn = rng.random((4000, 40))
     for score, expected in (
-        (localisation.localisation_auc, 0.5),
+        (auc, 0.5),
         (localisation.relevance_mass, localisation.chance(truth)),
         (localisation.relevance_rank, localisation.chance(truth)),
         (localisation.pointing, localisation.chance(truth)),
@@ -77,27 +76,6 @@ def test_curves_correlations_and_sensitivity_by_hand():
     assert localisation.max_sensitivity([3, 4], [[3, 4], [3, 5], [0, 0]]) == 1
     assert localisation.max_sensitivity([3, 4], [[3, 5]]) == pytest.approx(0.2)
     assert math.isnan(localisation.max_sensitivity([0, 0], [[1, 1]]))
-
-
-def test_the_bootstrap_covers_the_mean_and_narrows_with_clips():
-    rng = np.random.default_rng(0)
-    covered = 0
-    for seed in range(200):
-        low, high = localisation.bootstrap(rng.normal(1, 2, 50), rounds=200, seed=seed)
-        covered += low <= 1 <= high
-    assert 0.88 <= covered / 200 <= 0.99
-    few, many = (np.diff(localisation.bootstrap(rng.normal(0, 1, n))) for n in (10, 1000))
-    assert many < few / 3
-    assert localisation.bootstrap([0.5] * 9) == (0.5, 0.5)
-
-
-def test_the_bootstrap_draws_whole_clips():
-    values = np.random.default_rng(0).normal(0, 1, 20)
-    clips = [f"clip {n:02}" for n in range(20)]
-    copied = localisation.bootstrap(np.repeat(values, 5), np.repeat(clips, 5))
-    assert copied == pytest.approx(localisation.bootstrap(values))  # copies bring no certainty
-    assert np.diff(copied) > 1.5 * np.diff(localisation.bootstrap(np.repeat(values, 5)))
-    assert localisation.bootstrap([0, 1, 1, 1], ["a", "b", "b", "b"]) == (0, 1)
 
 
 @given(st.lists(st.floats(-9, 9), min_size=1, max_size=12), st.integers(1, 40))
@@ -127,7 +105,7 @@ def test_relevance_by_time_and_by_band():
 @pytest.mark.parametrize("truth", [[True, True], [False, False]])
 def test_a_truth_without_both_kinds_is_refused(truth):
     with pytest.raises(ValueError, match="changed cells and others"):
-        localisation.localisation_auc([1, 2], truth)
+        localisation.relevance_mass([1, 2], truth)
 
 
 def test_what_is_not_finite_or_of_another_length_is_refused():
@@ -135,5 +113,3 @@ def test_what_is_not_finite_or_of_another_length_is_refused():
         localisation.pointing([1, math.nan], [True, False])
     with pytest.raises(ValueError, match="differ in shape"):
         localisation.relevance_rank([1, 2, 3], [True, False])
-    with pytest.raises(ValueError, match="at least one clip"):
-        localisation.bootstrap([])

@@ -10,7 +10,7 @@ import torch
 
 from explain import METHODS, explain
 from explain.coalitions.masking import baseline
-from explain.measure.baselines import TRIVIAL
+from explain.measure.baselines import BASELINES
 from explain.measure.planted import Additive, Interacting, Plant, draw, found, planted
 
 DRAWS = 200
@@ -20,22 +20,22 @@ SHORT = 0.5  # seconds of the clips here: a passing moment each
 @pytest.mark.parametrize(
     ("method", "options", "axes"),
     [
-        ("shapley-time", {"players": 4}, {"window"}),
-        ("shapley-multigrid", {"grids": (4, 8), "cells": 4, "smooth": 1}, {"window"}),
+        ("shapley-time", {"players": 4}, {"time"}),
+        ("shapley-multigrid", {"grids": (4, 8), "cells": 4, "smooth": 1}, {"time"}),
         ("shapley-bands", {"bands": 4}, {"band"}),
         ("band-inclusion", {"bands": 4}, {"band"}),
-        ("owen-patches", {"windows": 4, "bands": 4, "pairs": 2}, {"window", "band"}),
+        ("owen-patches", {"windows": 4, "bands": 4, "pairs": 2}, {"time", "band"}),
     ],
 )
 def test_exact_methods_find_the_window_and_the_band_in_every_draw(method, options, axes):
-    hits = found(partial(METHODS[method].attribute, **options), DRAWS, pieces=4, seconds=SHORT)
-    assert hits["n"] == DRAWS and hits["residual"] < 1e-4
-    assert {axis for axis in ("window", "band") if hits[axis] is not None} == axes
+    hits = found(partial(METHODS[method].attribute, **options), DRAWS, parts=4, seconds=SHORT)
+    assert hits["residual"] < 1e-4
+    assert {axis for axis in ("time", "band") if hits[axis] is not None} == axes
     assert all(hits[axis] == 1 for axis in axes)
 
 
 def test_eight_windows_are_told_apart_as_well():
-    assert found(METHODS["shapley-time"].attribute, 3)["window"] == 1
+    assert found(METHODS["shapley-time"].attribute, 3)["time"] == 1
 
 
 def test_its_values_are_those_worked_out_on_paper():
@@ -79,6 +79,6 @@ def test_a_detector_hears_its_plant_alone():
 
 def test_maps_that_know_nothing_do_not_find_it():
     for name in ("uniform", "random", "energy", "spectral-flux"):
-        hits = found(TRIVIAL[name], 60, seconds=SHORT)
-        assert hits["window"] < 0.5 and hits["band"] < 0.5 and hits["residual"] is None, name
-    assert found(TRIVIAL["uniform"], 5)["window"] == pytest.approx(1 / 8)
+        hits = found(BASELINES[name], 60, seconds=SHORT)
+        assert hits["time"] < 0.5 and hits["band"] < 0.5 and hits["residual"] is None, name
+    assert found(BASELINES["uniform"], 5)["time"] == pytest.approx(1 / 8)
