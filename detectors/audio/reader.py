@@ -3,78 +3,76 @@
     wave = read("clip.m4a")
     wave.samples, wave.facts.speech_seconds
 
-Decoding, mixing and resampling go block by block, so a long recording never stands in memory at its
-full rate. What may be opened, and by which library, is in decode.py.
+Files are decoded by a process of its own (`worker`), block by block, so a long recording never
+stands in memory at its full rate. What may be opened, and by which library, is in `decoder`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
-
 import numpy as np
-import soxr
 
 from .bandwidth import bandwidth
-from .decoder import BLOCK, Track, open_track
+from .decoder import Decoded, Source, decode
+from .offset import offset
 from .voice_activity import speech_seconds
 from .waveform import RATE, AudioError, Facts, Waveform
+from .worker import decode_isolated
 
 SHORTEST = 0.5  # seconds
 LONGEST = 4 * 3600.0  # seconds; 0.9 GB at 16 kHz, and what stops a decompression bomb
-MOST_CHANNELS = 8
-RATES = (8_000, 192_000)  # Hz, lowest and highest original rate
-# The largest level that a codec can write, where that is below the 32767/32768 of 16 bits.
-FULL_SCALE = {"pcm_u8": 127 / 128, "pcm_s8": 127 / 128, "pcm_mulaw": 0.98, "pcm_alaw": 0.984}
+MOST_TRACKS = 8  # that are searched for speech
 
 
 def read(
-    source: str | Path | bytes | tuple[int, np.ndarray], *, max_seconds: float | None = None
+    source: Source, *, max_seconds: float | None = None, require_speech: bool = True
 ) -> Waveform:
-    """Read a recording from a path, from a file's bytes or from (rate, array).
+    """Read a recording.
 
-    An array is (n,) or (n, channels); integers are scaled by their type's range. Channels are
-    averaged. A recording with levels above full scale is turned down as a whole. A truncated or
-    damaged file is read as far as it goes, and facts.notes says so.
+    Channels are averaged, unless they cancel out. Of several tracks the default one is read, or,
+    where it holds no speech, the first that does. A recording with levels above full scale is
+    turned down as a whole, and a constant offset is taken out. A truncated or damaged file is read
+    as far as it goes. facts.notes says what was done.
 
-    max_seconds: longest recording accepted, at most LONGEST (four hours, the default); decoding
-    stops there.
-    Raises AudioError with one clear sentence for what cannot be scored: unreadable, empty, without
-    an audio track, with NaN or infinite samples, shorter than 0.5 s, without speech, too long.
+    Args:
+        source: A path, a file's bytes or (rate, array). An array is (n,) or (n, channels), and
+            integers are scaled by their type's range.
+        max_seconds: Longest recording accepted, at most LONGEST (four hours, the default); decoding
+            stops there.
+        require_speech: False for clips whose label decides what they are, as in a corpus: those
+            that are short or without speech are read as well, and speech is not looked for.
+
+    Raises:
+        AudioError: It cannot be scored: unreadable, empty, without an audio track, with NaN or
+            infinite samples, too long and, if speech is required, under 0.5 s or without speech.
     """
     limit = LONGEST if max_seconds is None else min(max_seconds, LONGEST)
-    with ExitStack() as stack:
-        track = open_track(source, stack)
-        samples, peak, clipped = _mono_16k(track, limit)
-
+    samples, found, speech = _best_track(source, limit, require_speech)
     seconds = len(samples) / RATE
-    if not len(samples):
-        raise AudioError("empty", "The recording is empty: it holds no sound at all.")
-    notes = list(track.notes)
-    if track.declared and track.declared - seconds > 0.1:
-        notes.insert(0, f"truncated: decoded {seconds:.1f} of {track.declared:.1f} s")
-    if seconds < SHORTEST:
+    notes = list(found.notes)
+    if found.promised and found.promised - max(seconds, found.reached) > 0.1:
+        notes.insert(0, f"truncated: decoded {seconds:.1f} of {found.promised:.1f} s")
+    if found.tracks > 1:
+        notes.append(_which_track(found))
+    if found.channel_instead is not None:
+        notes.append(
+            f"the channels cancel each other out: only channel {found.channel_instead + 1} was read"
+        )
+    notes += _level(samples, found.peak)
+    if require_speech and seconds < SHORTEST:
         raise AudioError(
             "too-short",
             f"The recording is too short: {seconds:.2f} s, and at least {SHORTEST} s are needed.",
         )
-    top = float(max(samples.max(), -samples.min()))
-    if top > 1:
-        samples /= top
-    if peak > 1.5:  # decoders of lossy formats overshoot a little: not worth a word
-        notes.append(f"peak {peak:.3g} is above full scale: turned down")
-    speech = speech_seconds(samples)
-    if not speech:
+    if require_speech and not speech:
         raise AudioError("no-speech", "No speech was found in the recording.")
     facts = Facts(
         seconds=seconds,
-        rate=track.rate,
-        channels=track.channels,
-        container=track.container,
-        codec=track.codec,
-        peak=peak,
-        clipped=clipped,
+        rate=found.rate,
+        channels=found.channels,
+        container=found.container,
+        codec=found.codec,
+        peak=found.peak,
+        clipped=found.clipped,
         bandwidth_hz=bandwidth(samples),
         speech_seconds=speech,
         notes=tuple(notes),
@@ -82,60 +80,76 @@ def read(
     return Waveform(samples, facts)
 
 
-def _mono_16k(track: Track, limit: float) -> tuple[np.ndarray, float, float]:
-    """Decode a track: samples at 16 kHz, original peak, share of original samples at full scale."""
-    _check(track, limit)
-    full_scale = FULL_SCALE.get(track.codec, 32767 / 32768)
-    resampler = soxr.ResampleStream(track.rate, RATE, 1, dtype="float32", quality="HQ")
+def _best_track(
+    source: Source, limit: float, require_speech: bool
+) -> tuple[np.ndarray, Decoded, float]:
+    """Samples, facts and seconds of speech of the first track that holds speech, else the first."""
+    first = None
+    number = 0
+    while True:
+        try:
+            samples, found = _samples(source, limit, number)
+        except AudioError:
+            if first is None:
+                raise
+            return first
+        look = len(samples) >= SHORTEST * RATE and (require_speech or found.tracks > 1)
+        speech = speech_seconds(samples) if look else 0.0
+        first = first or (samples, found, speech)
+        number = found.track + 1
+        if speech:
+            return samples, found, speech
+        if number >= min(found.tracks, MOST_TRACKS):
+            return first
+
+
+def _samples(source: Source, limit: float, track: int) -> tuple[np.ndarray, Decoded]:
+    """(n,) float32 at 16 kHz of a track, of one channel where all together cancel out."""
+    samples, found = _channel(source, limit, track, None)
+    channel = found.channel_instead
+    if channel is not None:
+        samples, again = _channel(source, limit, found.track, channel)
+        again.channel_instead = channel
+        found = again
+    if not len(samples):
+        raise AudioError("empty", "The recording is empty: it holds no sound at all.")
+    return samples, found
+
+
+def _channel(
+    source: Source, limit: float, track: int, channel: int | None
+) -> tuple[np.ndarray, Decoded]:
     samples = bytearray()  # grows in place: joining arrays would take the memory twice
-    frames, full, peak = 0, 0, 0.0
-    for block in _batched(track.blocks):
-        level = np.abs(block)
-        peak = max(peak, top := float(level.max()))
-        if not top < 1e30:  # NaN, infinite, or about to become so when channels are added
-            raise AudioError("not-finite", "The recording holds NaN or infinite samples.")
-        frames += len(block)
-        if frames > limit * track.rate:
-            raise _too_long(limit)
-        full += int((level >= full_scale).sum())
-        mono = block.mean(axis=1, dtype=np.float32)
-        samples += (mono if track.rate == RATE else resampler.resample_chunk(mono)).data
-    if track.rate != RATE:
-        samples += resampler.resample_chunk(np.empty(0, np.float32), last=True).data
-    clipped = full / max(1, frames * track.channels)
-    return np.frombuffer(samples, np.float32), peak, clipped
+    if isinstance(source, tuple):
+        found = decode(source, limit, track, channel, lambda block: samples.extend(block.tobytes()))
+    else:
+        found = decode_isolated(source, limit, track, channel, samples.extend)
+    return np.frombuffer(samples, np.float32), found
 
 
-def _check(track: Track, limit: float) -> None:
-    if not 1 <= track.channels <= MOST_CHANNELS:
-        raise AudioError(
-            "unreadable",
-            f"The recording has {track.channels} channels; 1 to {MOST_CHANNELS} can be read.",
-        )
-    if not RATES[0] <= track.rate <= RATES[1]:
-        raise AudioError(
-            "unreadable",
-            f"The recording has a sample rate of {track.rate} Hz; {RATES[0]} to {RATES[1]} Hz can "
-            "be read.",
-        )
-    if track.declared and track.declared > limit:
-        raise _too_long(limit)
+def _level(samples: np.ndarray, peak: float) -> list[str]:
+    """Take out an offset and bring the level to 1 at most, in place; returns notes on it."""
+    notes = []
+    _turn_down(samples)
+    constant = offset(samples)
+    if constant:
+        samples -= constant
+        _turn_down(samples)
+        notes.append(f"a constant offset of {constant:+.2g} was taken out")
+    if peak > 1.5:  # decoders of lossy formats overshoot a little: not worth a word
+        notes.append(f"peak {peak:.3g} is above full scale: turned down")
+    return notes
 
 
-def _too_long(limit: float) -> AudioError:
-    length = f"{limit / 60:g} minutes" if limit >= 120 else f"{limit:g} s"
-    return AudioError("too-long", f"The recording is longer than the limit of {length}.")
+def _turn_down(samples: np.ndarray) -> None:
+    top = float(max(samples.max(), -samples.min()))
+    if top > 1:
+        samples /= top
 
 
-def _batched(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Join small blocks to ones of BLOCK frames or more; the last may be shorter, none is empty."""
-    waiting: list[np.ndarray] = []
-    frames = 0
-    for block in blocks:
-        waiting.append(block)
-        frames += len(block)
-        if frames >= BLOCK:
-            yield np.concatenate(waiting)
-            waiting, frames = [], 0
-    if frames:
-        yield np.concatenate(waiting)
+def _which_track(found: Decoded) -> str:
+    """A note on which of several tracks was read."""
+    ordinals = ("first", "second", "third", "fourth")
+    which = ordinals[found.place] if found.place < len(ordinals) else f"{found.place + 1}th"
+    why = ", since speech was found in it" if found.track else ""
+    return f"{found.tracks} audio tracks: the {which} was read{why}"

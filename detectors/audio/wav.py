@@ -1,0 +1,202 @@
+"""WAV of plain samples, found and decoded here: where samples lie counts, not what a header claims.
+
+No decoder of a library sees the header, whose lies are many: recorders that write to a pipe promise
+0, 2,000,000,000 or 0xFFFFFFFF bytes, others stop counting at some point or start a second data
+chunk.
+
+Source: Microsoft and IBM, Multimedia Programming Interface 1.0 (1991), "WAVE"; for the two 8-bit
+laws ITU-T G.711 (1988).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+# Format tag and bits of a sample -> our name.
+CODECS = {
+    (1, 8): "pcm_u8",
+    (1, 16): "pcm_s16",
+    (1, 24): "pcm_s24",
+    (1, 32): "pcm_s32",
+    (3, 32): "pcm_f32",
+    (3, 64): "pcm_f64",
+    (6, 8): "pcm_alaw",
+    (7, 8): "pcm_mulaw",
+}
+EXTENSIBLE = 0xFFFE  # the tag stands in the GUID
+PLACEHOLDER = 1_000_000_000  # bytes: who promises so many and has them not did not know
+AFTER_DATA = (b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"_PMX", b"cue ", b"smpl", b"fact")
+TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICS")  # that other formats' taggers append
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a WAV file holds: spans are (start, end) in bytes, promised counts seconds."""
+
+    codec: str
+    rate: int
+    channels: int
+    spans: tuple[tuple[int, int], ...]
+    promised: float | None
+    notes: tuple[str, ...]
+
+    @property
+    def frame(self) -> int:
+        """Bytes that one sample of every channel takes."""
+        return _width(self.codec) * self.channels
+
+    @property
+    def seconds(self) -> float:
+        """Length of what is there."""
+        return sum(end - start for start, end in self.spans) / (self.frame * max(1, self.rate))
+
+
+def wav_layout(file: BinaryIO) -> Layout | None:
+    """Find format and samples of a WAV file.
+
+    Returns:
+        None for what is no WAV, or encoded in another way than as plain samples, A-law or mu-law.
+    """
+    file.seek(0)
+    head = file.read(12)
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return None
+    there = file.seek(0, io.SEEK_END)
+    form: tuple[str, int, int] | None = None
+    spans: list[tuple[int, int]] = []
+    notes: list[str] = []
+    promised, found = 0, False
+    for name, start, size in _chunks(file, there):
+        if name == b"fmt " and form is None:
+            file.seek(start)
+            form = _format(file.read(min(size, 40)))
+        if name != b"data" or form is None:
+            continue
+        found = True
+        end = min(start + size, there)
+        if end < there and not _chunk_follows(file, end, there):
+            known = "does not say how long it is" if size == 0 else "promises less than is there"
+            notes.append(f"the header {known}: all that follows was read")
+            end = there
+        elif start + size > there and size >= PLACEHOLDER:
+            notes.append("the header does not say how long it is: all that follows was read")
+        elif start + size > there:
+            promised = start + size - there
+        if end > start:
+            spans.append((start, end))
+        if end == there:
+            break
+    if form is None or not found:
+        return None
+    if len(spans) > 1:
+        notes.append(f"{len(spans)} data chunks: all were read")
+    layout = Layout(*form, tuple(spans), None, tuple(notes))
+    missing = promised / (layout.frame * max(1, layout.rate))
+    return Layout(*form, tuple(spans), layout.seconds + missing, tuple(notes))
+
+
+def wav_blocks(file: BinaryIO, layout: Layout, frames: int) -> Iterator[np.ndarray]:
+    """Decode to blocks of (n, channels) float32 with n up to `frames`; full scale is 1."""
+    width, size = _width(layout.codec), layout.frame
+    for start, end in layout.spans:
+        file.seek(start)
+        left = (end - start) // size * size
+        while left and (data := file.read(min(left, frames * size))):
+            left -= len(data)
+            data = data[: len(data) // size * size]
+            yield _decoded(data, layout.codec, width).reshape(-1, layout.channels)
+
+
+def _decoded(data: bytes, codec: str, width: int) -> np.ndarray:
+    if codec in ("pcm_alaw", "pcm_mulaw"):
+        table = ALAW if codec == "pcm_alaw" else MULAW
+        return table[np.frombuffer(data, np.uint8)]
+    if codec == "pcm_u8":
+        return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
+    if width == 3:  # as the upper bytes of 32 bits
+        wide = np.zeros((len(data) // 3, 4), np.uint8)
+        wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+        return wide.view("<i4")[:, 0].astype(np.float32) / 2.0**31
+    kind = "f" if codec[4] == "f" else "i"
+    samples = np.frombuffer(data, f"<{kind}{width}")
+    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, and is refused
+        return samples.astype(np.float32) / (
+            1 if kind == "f" else np.float32(2.0 ** (8 * width - 1))
+        )
+
+
+def _law(segments: np.ndarray, steps: np.ndarray, a: bool) -> np.ndarray:
+    """Level of each code of 4 bits in each segment of a law of G.711."""
+    if a:
+        level = np.where(
+            segments, (steps * 16 + 264) << np.maximum(segments - 1, 0), steps * 16 + 8
+        )
+    else:
+        level = ((steps * 8 + 132) << segments) - 132
+    return level.astype(np.float32) / 32768
+
+
+def _table(flip: int, a: bool) -> np.ndarray:
+    code = np.arange(256) ^ flip
+    level = _law(code >> 4 & 7, code & 15, a)
+    return np.where(code & 128, level, -level) if a else np.where(code & 128, -level, level)
+
+
+ALAW, MULAW = _table(0x55, True), _table(0xFF, False)
+
+
+def _format(chunk: bytes) -> tuple[str, int, int] | None:
+    """Codec, rate and channels of a format chunk, None where it is none that is decoded here."""
+    if len(chunk) < 16:
+        return None
+    tag, channels, rate, _, align, bits = struct.unpack("<HHIIHH", chunk[:16])
+    if tag == EXTENSIBLE:
+        tag = int.from_bytes(chunk[24:26], "little")
+    if channels and align and align % channels == 0:  # 20 bits are stored in 24
+        bits = max(bits, align // channels * 8)
+    codec = CODECS.get((tag, bits))
+    return (codec, rate, channels) if codec else None
+
+
+def _width(codec: str) -> int:
+    return 1 if codec.endswith("law") else int(codec[5:]) // 8
+
+
+def _chunks(file: BinaryIO, there: int) -> Iterator[tuple[bytes, int, int]]:
+    """The name, position and size of each chunk, even of one that reaches beyond the end."""
+    start = 12
+    for _ in range(1000):
+        file.seek(start)
+        header = file.read(8)
+        if len(header) < 8:
+            return
+        name, size = struct.unpack("<4sI", header)
+        yield name, start + 8, size
+        start += 8 + size
+        if start < there and size % 2 and not _is_chunk(file, start, there):
+            start += 1  # chunks of odd size are padded, by most
+
+
+def _chunk_follows(file: BinaryIO, place: int, there: int) -> bool:
+    """Whether the data end where their header says so: with the file, a chunk or a tag."""
+    file.seek(place)
+    rest = file.read(9)
+    if len(rest) < 9 or rest.startswith(TAGS):
+        return True
+    return _is_chunk(file, place, there) or _is_chunk(file, place + 1, there)
+
+
+def _is_chunk(file: BinaryIO, place: int, there: int) -> bool:
+    file.seek(place)
+    header = file.read(8)
+    if len(header) < 8:
+        return False
+    name, size = struct.unpack("<4sI", header)
+    printable = all(32 <= byte < 127 for byte in name)
+    return name in AFTER_DATA or (printable and (size <= there - place - 8 or name == b"data"))
