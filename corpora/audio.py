@@ -1,43 +1,76 @@
-"""The sound of a corpus: clips decoded to mono at 16 kHz."""
+"""The sound of a corpus, read as the page reads it; a label says what a clip is, not its speech."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import soundfile
-import soxr
 from tqdm import tqdm
 
-from detectors.audio import RATE
+from detectors.audio import AudioError, Waveform, read
 from detectors.errors import HearsayError
 
 from .manifest import Clip
 
+MAX_UNREADABLE = 0.05  # share of a corpus's clips that may be damaged before it is not used
 
-def decode(path: Path) -> np.ndarray:
-    """Audio file -> (n,) float32, mono, 16 kHz.
 
-    Raises HearsayError for what is no audio file, or holds no samples or any that is not finite.
+def read_clip(clip: Clip, unreadable: dict[str, str]) -> Waveform | None:
+    """Read a clip, however short and whether speech is heard in it or not.
+
+    Args:
+        clip: Of a manifest.
+        unreadable: id -> reason; a clip that cannot be read is added, and named on stderr.
+
+    Returns:
+        None for a clip that cannot be read.
     """
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise HearsayError(f"{path} cannot be decoded: {error.error_string}") from error
-    mono = samples.mean(axis=1)
-    if rate != RATE:
-        mono = soxr.resample(mono, rate, RATE)
-    if not len(mono):
-        raise HearsayError(f"{path} is empty: it holds no sound.")
-    if not np.isfinite(mono).all():
-        raise HearsayError(f"{path} holds samples that are no finite numbers.")
-    return mono
+        return read(clip.path, require_speech=False)
+    except AudioError as error:
+        unreadable[clip.id] = str(error)
+        tqdm.write(f"{clip.path} was left out: {error}", file=sys.stderr)
+        return None
 
 
-def decode_all(clips: Sequence[Clip]) -> list[np.ndarray]:
-    """All clips as int16, which halves the memory: about 115 MB an hour."""
-    return [
-        np.round(np.clip(decode(c.path), -1, 1) * 32767).astype(np.int16)
-        for c in tqdm(clips, desc="decoding", unit="clip", mininterval=5)
-    ]
+def refuse_unreadable(unreadable: dict[str, str], clips: int, most: float = MAX_UNREADABLE) -> None:
+    """Raise HearsayError if more than the share `most` of so many clips could not be read."""
+    if len(unreadable) > most * clips:
+        name, reason = next(iter(unreadable.items()))
+        raise HearsayError(
+            f"{len(unreadable)} of {clips} clips cannot be read, more than the share of {most:g} "
+            f"that --max-unreadable allows; the first is {name}: {reason}"
+        )
+
+
+def decode_all(
+    clips: Sequence[Clip], max_unreadable: float = MAX_UNREADABLE
+) -> tuple[list[Clip], list[np.ndarray]]:
+    """Read all clips.
+
+    Args:
+        clips: Of a manifest.
+        max_unreadable: Share of them that may be unreadable.
+
+    Returns:
+        The clips that can be read, and their samples as int16 at 16 kHz, which halves the memory:
+        about 115 MB an hour.
+
+    Raises:
+        HearsayError: More cannot be read.
+    """
+    unreadable: dict[str, str] = {}
+
+    def one(clip: Clip) -> np.ndarray | None:
+        wave = read_clip(clip, unreadable)
+        return None if wave is None else np.round(wave.samples * 32767).astype(np.int16)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        every = pool.map(one, clips)
+        bar = tqdm(every, desc="decoding", total=len(clips), unit="clip", mininterval=5)
+        there = [(c, x) for c, x in zip(clips, bar, strict=True) if x is not None]
+    refuse_unreadable(unreadable, len(clips), max_unreadable)
+    return [clip for clip, _ in there], [x for _, x in there]

@@ -13,7 +13,7 @@ from pathlib import Path
 from . import Detector, HearsayError, bundled, bundled_config, load, registry
 from .assessment import Assessment, assess
 from .catalog import CATALOG
-from .commandline import Commands, run
+from .commandline import Commands, add_max_unreadable, run
 from .errors import without_secrets
 from .importers.checkpoints import FAMILIES, import_checkpoint
 
@@ -59,6 +59,7 @@ def add_commands(commands: Commands) -> None:
     importing.add_argument("--real-label", nargs="+", default=[], help="default: all the others")
     importing.add_argument("--manifest", type=Path, metavar="CSV", help="calibrate on its clips")
     importing.add_argument("--split", help="of the manifest (default: dev)")
+    add_max_unreadable(importing)
     importing.add_argument("--out", type=Path, help="write the folder, do not register")
 
 
@@ -125,7 +126,7 @@ def _import(options: argparse.Namespace) -> int:
     detector.check_runs()
     if options.manifest:
         split = options.split or "dev"
-        detector = _calibrated(detector, options.manifest, split)
+        detector = _calibrated(detector, options.manifest, split, options.max_unreadable)
         said = f"calibrated on {split} of {options.manifest.name}"
     origin = without_secrets(options.url) if options.url else checkpoint
     card = f"# {options.name}\n\nImported from {origin}; {said}.\n"
@@ -140,14 +141,14 @@ def _import(options: argparse.Namespace) -> int:
     return 0
 
 
-def _calibrated(detector: Detector, manifest: Path, split: str) -> Detector:
+def _calibrated(detector: Detector, manifest: Path, split: str, max_unreadable: float) -> Detector:
     """The detector with pooling, threshold and LLRs fitted on clips; needs the training package."""
     from corpora.audio import decode_all
     from corpora.manifest import read_manifest
     from evaluation.calibrate import calibrate
 
     clips = read_manifest(manifest, split)
-    audio = decode_all(clips)
+    clips, audio = decode_all(clips, max_unreadable)
     if len({clip.is_spoof for clip in clips}) < 2:
         raise HearsayError(f"The split {split} of {manifest} needs bona fide and spoofed clips.")
     return calibrate(detector, clips, audio, split)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import math
 import sys
 from pathlib import Path
 from typing import TypeAlias
@@ -49,6 +50,28 @@ def natural(text: str, least: int = 0) -> int:
 def count(text: str) -> int:
     """A whole number from 1 on the command line."""
     return natural(text, 1)
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1 on the command line."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError("write a share from 0 to 1")
+    return value
+
+
+def add_max_unreadable(parser: argparse.ArgumentParser) -> None:
+    """Add the option of all commands that read the clips of a manifest."""
+    parser.add_argument(
+        "--max-unreadable",
+        type=share,
+        default=0.05,
+        metavar="SHARE",
+        help="of the clips that may be left out since they cannot be read (default: 0.05)",
+    )
 
 
 def output(text: str) -> Path:

@@ -31,10 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from corpora.audio import decode
+from corpora.audio import MAX_UNREADABLE, read_clip, refuse_unreadable
 from corpora.manifest import Clip, corpus_hash, read_manifest
-from detectors import BUNDLED, AudioError, Detector, Waveform, bundled, read
-from detectors.audio import RATE, bare
+from detectors import BUNDLED, Detector, bundled
+from detectors.audio import RATE
 from detectors.config import Calibration
 from detectors.errors import HearsayError
 from detectors.files import whole
@@ -55,34 +55,45 @@ def evaluate(
     detectors: Mapping[str, Detector],
     seed: int = 0,
     scores_out: Path | None = None,
+    max_unreadable: float = MAX_UNREADABLE,
 ) -> dict[str, Any]:
     """Score every clip of a split (or of the whole manifest) with every detector, and measure.
 
     Clips without speech, or of a fraction of a second, are scored like all others; one that cannot
-    be decoded counts as failed, and its llr is left empty.
+    be read counts as failed, and its llr is left empty.
 
     Args:
         detectors: By the names that the result has.
         seed: Of the intervals.
-        scores_out: Where a CSV of id, label, model and llr is written.
+        scores_out: Where a CSV of id, label, model and llr is written, also of those that were
+            made before anything went wrong.
+        max_unreadable: Share of the clips that may be unreadable.
 
     Returns:
-        {split, seed, clips, corpus_hash, models: {name: `measure` and version, failed}, shortcuts},
-        ready for JSON.
+        {split, seed, clips, unreadable: {id: reason}, corpus_hash, models: {name: `measure` and
+        version, failed}, shortcuts}, ready for JSON.
 
     Raises:
-        HearsayError: The manifest cannot be used, or a label has no clip that can be scored.
+        HearsayError: The manifest cannot be used, too many clips cannot be read, or a label has
+            none that can be scored.
     """
     clips = read_manifest(manifest, split)
     if len({clip.label for clip in clips}) < 2:
         raise HearsayError(f"All clips of {manifest} are {clips[0].label}; both labels are needed.")
-    llr, cues = score_all(clips, detectors)
-    if scores_out is not None:
-        _write_scores(scores_out, clips, llr)
+    unreadable: dict[str, str] = {}
+    llr = {name: np.full(len(clips), np.nan) for name in detectors}
+    cues = np.full((len(clips), len(SHORTCUTS)), np.nan)
+    try:
+        score_all(clips, detectors, llr, cues, unreadable)
+    finally:
+        if scores_out is not None:
+            _write_scores(scores_out, clips, llr)
+    refuse_unreadable(unreadable, len(clips), max_unreadable)
     return {
         "split": split,
         "seed": seed,
         "clips": len(clips),
+        "unreadable": unreadable,
         "corpus_hash": corpus_hash(clips),
         "models": {
             name: _measured(name, detector, clips, llr[name], seed)
@@ -182,19 +193,20 @@ def _compare(
 
 
 def score_all(
-    clips: Sequence[Clip], detectors: Mapping[str, Detector]
-) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
-    """LLRs (n,) of each detector and shortcut cues (n, 4); NaN where a clip cannot be decoded."""
-    llr = {name: np.full(len(clips), np.nan) for name in detectors}
-    cues = np.full((len(clips), len(SHORTCUTS)), np.nan)
+    clips: Sequence[Clip],
+    detectors: Mapping[str, Detector],
+    llr: Mapping[str, NDArray[np.float64]],
+    cues: NDArray[np.float64],
+    unreadable: dict[str, str],
+) -> None:
+    """Fill in the LLRs (n,) of each detector and the shortcut cues (n, 4) of each readable clip."""
     for i, clip in enumerate(tqdm(clips, desc="scoring", unit="clip", mininterval=1)):
-        wave = _wave(clip.path)
+        wave = read_clip(clip, unreadable)
         if wave is not None:
             cues[i] = shortcuts(wave.samples)
             session = ScoringSession(wave)
             for name, detector in detectors.items():
                 llr[name][i] = session.score(detector).llr
-    return llr, cues
 
 
 def shortcuts(samples: NDArray[np.float32]) -> tuple[float, ...]:
@@ -225,20 +237,6 @@ def _shortcut_aucs(clips: Sequence[Clip], cues: NDArray[np.float64]) -> dict[str
     labels = np.array([clip.is_spoof for clip in clips])[decoded]
     aucs = (metrics.auc(cue[decoded], labels) for cue in cues.T)
     return {name: max(auc, 1 - auc) for name, auc in zip(SHORTCUTS, aucs, strict=True)}
-
-
-def _wave(path: Path) -> Waveform | None:
-    """The clip, however short and whether speech is heard in it or not; None if undecodable.
-
-    What libsndfile does not know (M4A, AMR, ...) goes through the reader that the page uses.
-    """
-    try:
-        return bare(decode(path))
-    except HearsayError:
-        try:
-            return read(path)
-        except AudioError:
-            return None
 
 
 def folder_of(name: str) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from detectors import DetectorError, bundled, bundled_config, load, read
-from detectors.commandline import Commands, count, natural, output, run
+from detectors.commandline import Commands, add_max_unreadable, count, natural, output, run
 from detectors.detector import Detector
 from detectors.files import write
 
@@ -59,6 +59,7 @@ def add_commands(commands: Commands) -> None:
     evaluate.add_argument("--dev-thresholds", type=Path, metavar="JSON", help="from split dev")
     evaluate.add_argument("--json", type=output, metavar="OUT")
     evaluate.add_argument("--out", type=output, metavar="FOLDER", help="merge into its NAME.json")
+    add_max_unreadable(evaluate)
     evaluate.add_argument("--track", action="store_true", help="log everything to MLflow")
 
     audit = commands.add_parser("audit", help="which harmless changes turn how many verdicts?")
@@ -113,6 +114,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         thresholds=options.dev_thresholds,
         out=options.json,
         measured=options.out,
+        max_unreadable=options.max_unreadable,
         track=options.track,
     )
     print(text)

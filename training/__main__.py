@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from detectors import bundled
-from detectors.commandline import Commands, natural, output, run
+from detectors.commandline import Commands, add_max_unreadable, natural, output, run
 from detectors.errors import HearsayError
 from detectors.files import whole
 
@@ -32,6 +32,7 @@ def add_commands(commands: Commands) -> None:
     train.add_argument("--fold", metavar="K/N", type=_fold, help="hold out fold K (from 0) of N")
     train.add_argument("--data", default="", help="a sentence on the corpus, for the card")
     train.add_argument("--licence", default="", help="of the weights, for the card")
+    add_max_unreadable(train)
 
     evaluate = commands.add_parser("evaluate", help="error rates on a labelled manifest")
     evaluate.set_defaults(command=_evaluate)
@@ -41,6 +42,7 @@ def add_commands(commands: Commands) -> None:
     evaluate.add_argument("--json", type=output, metavar="OUT")
     evaluate.add_argument("--scores", type=output, metavar="CSV", help="each clip's LLRs")
     evaluate.add_argument("--seed", type=natural, default=0)
+    add_max_unreadable(evaluate)
 
     register = commands.add_parser("register", help="add a trained detector to the registry")
     register.set_defaults(command=_register)
@@ -63,6 +65,7 @@ def add_commands(commands: Commands) -> None:
     fakes.add_argument("--split", default="train")
     fakes.add_argument("--fakers", nargs="+", default=["griffin-lim"])
     fakes.add_argument("--out", type=Path, required=True)
+    add_max_unreadable(fakes)
 
     card = commands.add_parser("card", help="write an evaluation's figures into a detector folder")
     card.set_defaults(command=_card)
@@ -97,7 +100,8 @@ def _train(options: argparse.Namespace) -> None:
     if fold:
         name += f"-fold{fold[0]}of{fold[1]}"
     out = options.out or Path("runs") / name
-    outcome = train(recipe, _manifest(options), out, fold, options.data, options.licence)
+    texts = (options.data, options.licence)
+    outcome = train(recipe, _manifest(options), out, fold, *texts, options.max_unreadable)
     split, figures = list(outcome.detector.config.figures.items())[-1]
     print(f"{outcome.folder}: EER on {split} {figures['eer']:.1%}, run {outcome.run_id}")
 
@@ -109,7 +113,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     from evaluation.tables import markdown
 
     models = {name: load(name) for name in options.models or bundled()} | dict(baseline())
-    result = evaluate(_manifest(options), options.split, models, options.seed, options.scores)
+    manifest, most = _manifest(options), options.max_unreadable
+    result = evaluate(manifest, options.split, models, options.seed, options.scores, most)
     if options.json:
         with whole(options.json) as scratch:
             scratch.write_text(json.dumps(result, indent=1) + "\n")
@@ -143,7 +148,14 @@ def _list(options: argparse.Namespace) -> None:
 def _fakes(options: argparse.Namespace) -> None:
     from corpora.copy_synthesis import make_copies
 
-    print(make_copies(_manifest(options), options.split, options.fakers, options.out))
+    made = make_copies(
+        _manifest(options),
+        options.split,
+        options.fakers,
+        options.out,
+        max_unreadable=options.max_unreadable,
+    )
+    print(made)
 
 
 def _card(options: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from corpora.audio import MAX_UNREADABLE
 from corpora.copy_synthesis import make_copies
 from corpora.manifest import Clip, corpus_hash, originals, read_manifest
 from corpora.splits import check_disjoint, fold, links
@@ -31,7 +32,10 @@ class Material:
 
 
 def choose_clips(
-    recipe: Recipe, manifest: Path, held_fold: Fold | None = None
+    recipe: Recipe,
+    manifest: Path,
+    held_fold: Fold | None = None,
+    max_unreadable: float = MAX_UNREADABLE,
 ) -> tuple[list[Clip], list[Clip]]:
     """The clips to learn from (train, and copies of it) and those held out (dev, or a fold of
     train), which share no voice, system or source. A fusion's members have learned already.
@@ -55,7 +59,7 @@ def choose_clips(
     _both_labels(held, f"The split dev of {manifest}")
     if isinstance(recipe, FusionRecipe):
         return [], held
-    learn += _copies(recipe, manifest, clips, held)
+    learn += _copies(recipe, manifest, clips, held, max_unreadable)
     _both_labels(learn, f"The split train of {manifest}")
     if (recipe.copy_pairs or recipe.splices) and not originals(learn):
         raise HearsayError(
@@ -65,13 +69,18 @@ def choose_clips(
 
 
 def _copies(
-    recipe: NetworkRecipe, manifest: Path, clips: Sequence[Clip], held: Sequence[Clip]
+    recipe: NetworkRecipe,
+    manifest: Path,
+    clips: Sequence[Clip],
+    held: Sequence[Clip],
+    max_unreadable: float,
 ) -> list[Clip]:
     """The copies that the recipe asks for, made if they are not there yet, of what is not held."""
     if not recipe.copies:
         return []
     folder = COPIES / corpus_hash(clips)[:12]
-    copies = read_manifest(make_copies(manifest, "train", recipe.copies, folder))
+    made = make_copies(manifest, "train", recipe.copies, folder, max_unreadable=max_unreadable)
+    copies = read_manifest(made)
     taken = set().union(*(links(c) for c in held))
     return [c for c in copies if not links(c) & taken]
 

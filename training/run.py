@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from corpora.audio import decode_all
+from corpora.audio import MAX_UNREADABLE, decode_all
 from corpora.manifest import corpus_hash
 from detectors.detector import Detector
 from detectors.errors import HearsayError
@@ -45,6 +45,7 @@ def train(
     fold: Fold | None = None,
     data: str = "",
     licence: str = "",
+    max_unreadable: float = MAX_UNREADABLE,
 ) -> Outcome:
     """Train, calibrate and save a detector in `out`; goes on where a killed run stopped.
 
@@ -56,12 +57,13 @@ def train(
             recipes.
         data: A sentence on the corpus for the card, which else says the manifest's name.
         licence: Of the weights, for the card.
+        max_unreadable: Share of the clips that may be left out since they cannot be read.
 
     Raises:
         HearsayError: Something cannot be used; `out` is left as it was.
     """
     check(recipe)
-    learn, held = choose_clips(recipe, manifest, fold)
+    learn, held = choose_clips(recipe, manifest, fold, max_unreadable)
     record = {
         **dataclasses.asdict(recipe),
         "fold": f"{fold[0]}/{fold[1]}" if fold else None,
@@ -72,7 +74,9 @@ def train(
     }
     text = json.dumps(record, indent=2, sort_keys=True)
     _refuse_another_run(text, out)
-    material = Material(learn, decode_all(learn), held, decode_all(held))
+    learn, learn_audio = decode_all(learn, max_unreadable)
+    held, held_audio = decode_all(held, max_unreadable)
+    material = Material(learn, learn_audio, held, held_audio)
     split = "fold" if fold else "dev"
     fit, resumed = _prepare(recipe, material, out / "checkpoint.pt", split)
     with Run(recipe.name, out.name, record, resumed) as run:

@@ -119,8 +119,7 @@ def decode_isolated(
     try:
         with SERVER.connect() as connection:
             connection.settimeout(2 * _wall_s(limit))
-            connection.sendall(json.dumps(request).encode() + b"\n")
-            connection.sendall(data)
+            connection.sendall(json.dumps(request).encode() + b"\n" + data)
             reply = _receive(connection, limit, write)
     except OSError as error:
         raise AudioError("unreadable", KILLED) from error

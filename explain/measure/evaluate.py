@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from corpora.audio import decode
+from corpora.audio import MAX_UNREADABLE, read_clip, refuse_unreadable
 from corpora.manifest import Clip, corpus_hash
 from detectors.audio import bare
 from detectors.detector import Detector
@@ -51,6 +51,7 @@ def evaluate(
     seed: int = 0,
     flipped_only: bool = False,
     dev: Sequence[Row] = (),
+    max_unreadable: float = MAX_UNREADABLE,
 ) -> dict[str, Any]:
     """Measure the chosen methods (all valid ones if none) and the baselines on bona fide clips.
 
@@ -65,6 +66,7 @@ def evaluate(
         flipped_only: Methods, slow ones, explain only the splices that turn the verdict, and have
             no figures over all splices and no control; baselines then have no checks.
         dev: Rows of an evaluation on dev, whose thresholds F1 is taken at.
+        max_unreadable: Share of the clips that may be unreadable; they are skipped.
 
     Returns:
         {seed, corpus_hash, flipped_only, clips, skipped, digests: {detector: digest}, rows}, ready
@@ -73,6 +75,7 @@ def evaluate(
     Raises:
         ExplainError: A method explains none of the detectors, the scratch file is of another
             evaluation, or no clip holds speech.
+        HearsayError: Too many clips cannot be read.
     """
     valid = {name: _methods(detector, chosen) for name, detector in detectors.items()}
     names = list(dict.fromkeys(method for own in valid.values() for method in own))
@@ -83,6 +86,7 @@ def evaluate(
             )
     head = {"seed": seed, "corpus_hash": corpus_hash(clips), "flipped_only": flipped_only}
     log = _Log(scratch, head)
+    unreadable: dict[str, str] = {}
     total = len(clips) * sum(len(own) for own in valid.values())
     with tqdm(total=total, desc="explaining", unit="clip x method", mininterval=1) as bar:
         for place, clip in enumerate(clips):
@@ -94,10 +98,11 @@ def evaluate(
                     checked = log.checked[name, method] < checks and (slow or not flipped_only)
                     key = (clip.id, name, detector.digest, method, checked)
                     if key not in log:
-                        case = case or _Case(clip, detector, fakers, seed)
+                        case = case or _Case(clip, detector, fakers, seed, unreadable)
                         names_ = {"clip": clip.id, "detector": name, "method": method}
                         log.add(key, names_ | case.judge(method, checked, slow))
                     bar.update()
+    refuse_unreadable(unreadable, len(clips), max_unreadable)
     if not any(trial["splices"] for trial in log.trials):
         raise ExplainError(f"None of the {len(clips)} clips holds half a second of speech.")
     return {
@@ -135,8 +140,16 @@ def _planted(names: Sequence[str], draws: int) -> Iterator[Row]:
 class _Case:
     """The partial spoofs of one clip, and what one detector says of them."""
 
-    def __init__(self, clip: Clip, detector: Detector, fakers: Sequence[str], seed: int) -> None:
-        x = decode(clip.path)[: detector.config.window]
+    def __init__(
+        self,
+        clip: Clip,
+        detector: Detector,
+        fakers: Sequence[str],
+        seed: int,
+        unreadable: dict[str, str],
+    ) -> None:
+        wave = read_clip(clip, unreadable)
+        x = wave.samples[: detector.config.window] if wave else np.zeros(0, np.float32)
         self.detector = detector
         self.spoofs = partial_spoofs(x, clip.id, fakers, seed)
         self.before = detector.score(bare(x)).llr if self.spoofs else 0.0

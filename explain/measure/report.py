@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from corpora.audio import MAX_UNREADABLE
 from corpora.manifest import sample
 from detectors import load
 from detectors.files import write
@@ -48,6 +49,7 @@ def report(
     out: Path | None = None,
     measured: Path | None = None,
     track: bool = False,
+    max_unreadable: float = MAX_UNREADABLE,
 ) -> str:
     """Evaluate, write what was asked for, and return the tables.
 
@@ -58,6 +60,7 @@ def report(
             which a killed run goes on.
         measured: Folder of one file a detector that the result is merged into, see `merge`.
         track: Log the result and the trials to MLflow.
+        max_unreadable: Share of the clips that may be unreadable.
 
     Raises:
         HearsayError: Bad input, or the store of MLflow cannot be reached.
@@ -76,6 +79,7 @@ def report(
             seed=seed,
             flipped_only=flipped_only,
             dev=dev,
+            max_unreadable=max_unreadable,
         )
         result = {"split": split, **result, "rows": [*result["rows"], *_memory(result["rows"])]}
         text = markdown(result)

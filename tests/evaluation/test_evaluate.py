@@ -146,8 +146,10 @@ def test_no_clip_drops_out_silently(tmp_path):
     (clips / "r5.wav").write_bytes(b"")
     soundfile.write(clips / "r6.wav", np.array([np.nan] * RATE), RATE, subtype="FLOAT")
     scores = tmp_path / "scores.csv"
-    result = evaluate(manifest, "test", {"toy": planted()}, scores_out=scores)
+    result = evaluate(manifest, "test", {"toy": planted()}, scores_out=scores, max_unreadable=0.2)
     toy = result["models"]["toy"]
+    assert list(result["unreadable"]) == ["f3", "r5", "r6"]
+    assert result["unreadable"]["r5"] == "The file is empty."
     assert (result["clips"], toy["failed"], toy["pooled"]["clips"]) == (16, 3, 13)
     rows = list(csv.DictReader(scores.read_text().splitlines()))
     assert list(rows[0]) == ["id", "label", "model", "llr"]
@@ -172,7 +174,34 @@ def test_a_label_that_cannot_be_decoded_at_all_is_refused(tmp_path):
     for path in (tmp_path / "clips").glob("f*.wav"):
         path.write_bytes(b"not a sound")
     with pytest.raises(HearsayError, match="toy could score no clips of one"):
-        evaluate(manifest, "test", {"toy": planted()})
+        evaluate(manifest, "test", {"toy": planted()}, max_unreadable=1)
+
+
+def test_too_many_unreadable_clips_are_refused_and_the_scores_stay(tmp_path, capsys):
+    manifest, scores = small(tmp_path), tmp_path / "scores.csv"
+    for name in ("f3", "r5"):
+        (tmp_path / "clips" / f"{name}.wav").write_bytes(b"not a sound")
+    with pytest.raises(HearsayError, match=r"2 of 16 clips cannot be read.*--max-unreadable"):
+        evaluate(manifest, "test", {"toy": planted()}, scores_out=scores)
+    said = capsys.readouterr().err
+    assert "f3.wav was left out: The file" in said and "r5.wav was left out" in said
+    rows = list(csv.DictReader(scores.read_text().splitlines()))
+    assert [row["id"] for row in rows if not row["llr"]] == ["f3", "r5"]
+
+
+def test_scores_are_kept_when_a_detector_fails_midway(tmp_path):
+    class Failing(First):
+        def forward(self, x):
+            if len(calls) > 4:
+                raise RuntimeError("out of memory")
+            calls.append(x)
+            return super().forward(x)
+
+    calls, scores = [], tmp_path / "scores.csv"
+    with pytest.raises(RuntimeError, match="out of memory"):
+        evaluate(small(tmp_path), "test", {"toy": toy(Failing())}, scores_out=scores)
+    rows = list(csv.DictReader(scores.read_text().splitlines()))
+    assert 0 < sum(bool(row["llr"]) for row in rows) < len(rows) == 16
 
 
 def test_a_detector_folder_is_named_by_its_weights(tmp_path):

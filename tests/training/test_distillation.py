@@ -41,7 +41,7 @@ def material(tmp_path_factory):
     clips = read_manifest(tiny_corpus(tmp_path_factory.mktemp("tiny")))
     parts = [[c for c in clips if c.split == split] for split in ("train", "dev")]
     train, dev = parts
-    return Material(train, decode_all(train), dev, decode_all(dev))
+    return Material(*decode_all(train), *decode_all(dev))
 
 
 def test_a_map_comes_closer_to_what_the_teacher_sees():

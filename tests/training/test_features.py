@@ -80,7 +80,7 @@ def material(tmp_path_factory) -> Material:
     clips = read_manifest(tiny_corpus(tmp_path_factory.mktemp("tiny")))
     train = [c for c in clips if c.split == "train"]
     dev = [c for c in clips if c.split == "dev"]
-    return Material(train, decode_all(train), dev, decode_all(dev))
+    return Material(*decode_all(train), *decode_all(dev))
 
 
 def clip(seed: int = 0) -> np.ndarray:

@@ -24,7 +24,7 @@ def material(tmp_path_factory):
     clips = read_manifest(tiny_corpus(tmp_path_factory.mktemp("tiny")))
     train = [c for c in clips if c.split == "train"]
     dev = [c for c in clips if c.split == "dev"]
-    return Material(train, decode_all(train), dev, decode_all(dev))
+    return Material(*decode_all(train), *decode_all(dev))
 
 
 SMALL = NetworkRecipe(
