@@ -50,9 +50,9 @@ class Levels:
 
     @property
     def channel_instead(self) -> int | None:
-        """The loudest channel where the channels cancel out in their mean, else None."""
+        """The first loud channel where the channels cancel out in their mean, else None."""
         if self.mean_power < CANCELLED * self.independent:
-            return int(self.energies.argmax())
+            return int(np.argmax(self.energies >= 0.9 * self.energies.max()))
         return None
 
     def measure(self, block: np.ndarray, mono: np.ndarray) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 FRAME = 320  # samples
-LEAST = 5e-3  # of full scale, under which an offset is left alone
+LEAST, LEAST_RELATIVE = 0.01, 0.15  # of full scale and of the RMS: smaller ones are left alone
 
 
 def offset(samples: np.ndarray) -> float:
@@ -21,4 +21,5 @@ def offset(samples: np.ndarray) -> float:
     variances = powers - means**2
     weights = 1 / (np.maximum(variances, 0) + 1e-3 * variances.mean() + 1e-12)
     constant = float((weights * means).sum() / weights.sum())
-    return constant if abs(constant) > LEAST else 0.0
+    rms = float(powers.mean()) ** 0.5
+    return constant if abs(constant) > min(LEAST, LEAST_RELATIVE * rms) else 0.0
