@@ -55,19 +55,19 @@ class DecodingServer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
     def start(self) -> None:
         """Start the process, without waiting for it, where it does not run."""
         with self._lock:
-            if self._process is not None and self._process.poll() is None:
+            if self.process is not None and self.process.poll() is None:
                 return
             self._control, theirs = socket.socketpair()
             with theirs:
                 paths = json.dumps([os.path.abspath(path) for path in sys.path])
                 package = str(Path(__file__).parents[1])
-                self._process = subprocess.Popen(
+                self.process = subprocess.Popen(
                     [sys.executable, "-I", "-S", "-c", START, paths, package, str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
@@ -88,10 +88,10 @@ class DecodingServer:
     def stop(self) -> None:
         """End the process."""
         with self._lock:
-            if self._control is not None and self._process is not None:
+            if self._control is not None and self.process is not None:
                 self._control.close()
-                self._process.wait(10)
-            self._control = self._process = None
+                self.process.wait(10)
+            self._control = self.process = None
 
 
 SERVER = DecodingServer()
