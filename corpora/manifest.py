@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
 import os
@@ -29,6 +30,7 @@ LABELS = {
     "spoof": "spoof",
     "fake": "spoof",
 }
+DELIMITERS = ",;\t"
 UNKNOWN = "unknown"  # the system and family of a spoof whose row does not name them
 
 
@@ -70,7 +72,7 @@ def read_manifest(path: str | Path, split: str | None = None) -> list[Clip]:
     path = Path(path)
     rows = _rows(path)
     folder = Path(os.path.abspath(path.parent))
-    clips = [_clip(row, folder, f"{path}, row {n}") for n, row in enumerate(rows, start=1)]
+    clips = [_clip(row, folder, f"{path}, row {n}") for n, row in rows.items()]
     if not clips:
         raise HearsayError(f"The manifest {path} holds no clips.")
     seen: set[str] = set()
@@ -84,7 +86,7 @@ def read_manifest(path: str | Path, split: str | None = None) -> list[Clip]:
         if not clips:
             there = f"it has {', '.join(splits)}" if splits else "none of its clips names a split"
             raise HearsayError(f"The manifest {path} has no clips of the split {split!r}: {there}.")
-    missing = [clip.path for clip in clips if not clip.path.is_file()]
+    missing = [clip.path for clip in clips if not _is_file(clip.path)]
     if missing:
         raise HearsayError(
             f"{len(missing)} of {len(clips)} audio files of {path} are missing, "
@@ -119,24 +121,55 @@ def corpus_hash(clips: Sequence[Clip]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    """The rows as {column: stripped text}, the required columns checked."""
+def _rows(path: Path) -> dict[int, dict[str, str]]:
+    """Number -> {column: stripped text} of each row that is not empty; the columns are checked.
+
+    Fields may be set apart by commas, semicolons or tabs, as spreadsheets of some languages do.
+    """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a BOM
-            reader = csv.DictReader(file, restval="")
-            columns = [(column or "").strip() for column in reader.fieldnames or ()]
-            reader.fieldnames = columns
-            absent = [column for column in REQUIRED if column not in columns]
-            if absent:
-                raise HearsayError(
-                    f"The manifest {path} lacks the column {absent[0]!r}; "
-                    f"it needs at least {', '.join(REQUIRED)}."
-                )
-            return [{c: (row[c] or "").strip() for c in columns} for row in reader]
+        data = path.read_bytes()
+        # spreadsheets write a byte order mark, and "Unicode text" as UTF-16
+        encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+        text = data.decode(encoding)
+        delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
+        header, *rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)) or [[]]
     except FileNotFoundError:
         raise HearsayError(f"There is no manifest at {path}.") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise HearsayError(f"The manifest {path} cannot be read as CSV: {error}.") from error
+    columns = [column.strip() for column in header]
+    absent = [column for column in REQUIRED if column not in columns]
+    if absent:
+        raise HearsayError(
+            f"The manifest {path} lacks the column {absent[0]!r}; "
+            f"it needs at least {', '.join(REQUIRED)}."
+        )
+    twice = [column for column in columns if column and columns.count(column) > 1]
+    if twice:
+        raise HearsayError(f"The manifest {path} has the column {twice[0]!r} twice.")
+    return {
+        number: _fields(row, columns, f"{path}, row {number}")
+        for number, row in enumerate(rows, start=1)
+        if any(field.strip() for field in row)
+    }
+
+
+def _fields(row: list[str], columns: list[str], where: str) -> dict[str, str]:
+    surplus = [field for field in row[len(columns) :] if field.strip()]
+    if surplus:
+        raise HearsayError(
+            f"{where}: there are {len(row)} fields for {len(columns)} columns; put a field that "
+            'holds a comma in quotes, as in "Smith, John".'
+        )
+    fields = [*(field.strip() for field in row), *[""] * len(columns)]
+    return dict(zip(columns, fields, strict=False))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _clip(row: dict[str, str], folder: Path, where: str) -> Clip:

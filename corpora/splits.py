@@ -6,6 +6,7 @@ corpus must cut no link, and neither may a fold of cross-validation inside the t
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 from collections import Counter, defaultdict
@@ -30,11 +31,14 @@ def system_key(system: str) -> str:
 
 
 def links(clip: Clip) -> set[Link]:
-    """What ties a clip to others; nobody is tied by an unknown system or an absent source."""
+    """What ties a clip to others, whatever the case and blanks of the names.
+
+    Nobody is tied by an unknown system or an absent source.
+    """
     tied = {("speaker", clip.speaker), ("source", clip.repository)}
     if clip.is_spoof and clip.system != UNKNOWN:
         tied.add(("system", system_key(clip.system)))
-    return {(kind, name) for kind, name in tied if name}
+    return {(kind, " ".join(name.casefold().split())) for kind, name in tied if name}
 
 
 def check_disjoint(clips: Sequence[Clip]) -> None:
@@ -55,6 +59,26 @@ def check_disjoint(clips: Sequence[Clip]) -> None:
         )
         more = f" and {len(shared) - 5} more" if len(shared) > 5 else ""
         raise HearsayError(f"The splits are not disjoint: they share the {named}{more}.")
+
+
+def refuse_same_audio(clips: Sequence[Clip]) -> None:
+    """Raise HearsayError when two files of the same content are of two splits or two labels."""
+    by_size: dict[int, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        by_size[clip.path.stat().st_size].append(clip)
+    for size, alike in by_size.items():
+        first: dict[bytes, Clip] = {}
+        if not size or len({(clip.split, clip.label) for clip in alike}) < 2:
+            continue
+        for clip in alike:
+            with clip.path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").digest()
+            other = first.setdefault(digest, clip)
+            if (other.split, other.label) != (clip.split, clip.label):
+                raise HearsayError(
+                    f"{other.path} ({other.label} {other.split}) and {clip.path} ({clip.label} "
+                    f"{clip.split}) are the same recording: keep one."
+                )
 
 
 def folds(clips: Sequence[Clip], k: int) -> list[list[int]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import Detector, HearsayError, bundled, bundled_config, load, registry
 from .assessment import Assessment, assess
+from .audio.worker import SERVER
 from .catalog import CATALOG
 from .commandline import Commands, add_max_unreadable, run
 from .errors import without_secrets
@@ -64,6 +65,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _score(options: argparse.Namespace) -> int:
+    SERVER.start()  # meanwhile
     detectors = {name: load(name) for name in options.models or bundled()}
     code = 2
     for file in options.files:

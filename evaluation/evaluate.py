@@ -33,6 +33,7 @@ from tqdm import tqdm
 
 from corpora.audio import MAX_UNREADABLE, read_clip, refuse_unreadable
 from corpora.manifest import Clip, corpus_hash, read_manifest
+from corpora.splits import refuse_same_audio
 from detectors import BUNDLED, Detector, bundled
 from detectors.audio import RATE
 from detectors.config import Calibration
@@ -80,6 +81,7 @@ def evaluate(
     clips = read_manifest(manifest, split)
     if len({clip.label for clip in clips}) < 2:
         raise HearsayError(f"All clips of {manifest} are {clips[0].label}; both labels are needed.")
+    refuse_same_audio(clips)
     unreadable: dict[str, str] = {}
     llr = {name: np.full(len(clips), np.nan) for name in detectors}
     cues = np.full((len(clips), len(SHORTCUTS)), np.nan)

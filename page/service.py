@@ -12,6 +12,7 @@ import torch
 
 from detectors import registry
 from detectors.audio import RATE, speech_seconds
+from detectors.audio.worker import SERVER
 from detectors.errors import HearsayError, reason
 from detectors.pool import DetectorPool
 
@@ -40,6 +41,7 @@ def _start(pool: DetectorPool, bundled: Sequence[Path]) -> None:
 
 def warm_up(pool: DetectorPool) -> None:
     """Let everything that a first recording would wait for run once."""
+    SERVER.start()
     hiss = np.random.default_rng(0).normal(0, 0.05, RATE).astype(np.float32)
     speech_seconds(hiss)
     with torch.inference_mode():

@@ -12,7 +12,7 @@ import numpy as np
 from corpora.audio import MAX_UNREADABLE
 from corpora.copy_synthesis import make_copies
 from corpora.manifest import Clip, corpus_hash, originals, read_manifest
-from corpora.splits import check_disjoint, fold, links
+from corpora.splits import check_disjoint, fold, links, refuse_same_audio
 from detectors.errors import HearsayError
 
 from .recipe import FusionRecipe, NetworkRecipe, Recipe
@@ -46,6 +46,7 @@ def choose_clips(
     """
     clips = read_manifest(manifest)
     check_disjoint(clips)
+    refuse_same_audio(clips)
     learn = [c for c in clips if c.split == "train"]
     held = [c for c in clips if c.split == "dev"]
     if not learn or not (held or held_fold):

@@ -96,6 +96,10 @@ def test_one_split_is_chosen_and_only_its_files_must_be_there(tmp_path):
         ("path,label,speaker,seconds\na.wav,real,x,nan\n", None, "'nan' is not a length"),
         ("path,label,speaker,split\na.wav,real,x,dev\n", "test", "split 'test': it has dev"),
         ("path,label,speaker\na.wav,real,x\n", "test", "none of its clips names a split"),
+        ("path,label,speaker,split\na.wav,real,Smith, John,train\n", None, "row 1: there are 5"),
+        ("path;label;speaker\na.wav;real;Smith; John\n", None, "row 1: there are 4"),
+        ("path,label,speaker,label\na.wav,real,x,fake\n", None, "the column 'label' twice"),
+        (f"path,label,speaker\n{'x' * 5000}.wav,real,x\n", None, "1 of 1 audio files"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path, text, split, message):
@@ -103,6 +107,27 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path, text, split, mes
     with pytest.raises(HearsayError, match=message) as refusal:
         read_manifest(manifest, split)
     assert str(refusal.value).endswith(".")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_what_spreadsheets_write_is_read(tmp_path, encoding, delimiter):
+    text = 'path,label,speaker,,\na.wav,real,"Smith, Zoë",,\n,,,,\n\nb.wav,fake,bert\n,,,,\n'
+    if delimiter != ",":
+        text = text.replace(", ", "@").replace(",", delimiter).replace("@", ", ")
+    mark = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""
+    clips = read_manifest(write(tmp_path, mark + text, "a.wav", "b.wav", encoding=encoding))
+    assert [(clip.id, clip.speaker) for clip in clips] == [
+        ("a.wav", "Smith, Zoë"),
+        ("b.wav", "bert"),
+    ]
+
+
+def test_rows_are_counted_with_the_empty_ones(tmp_path):
+    with pytest.raises(HearsayError, match="row 3: the label 'maybe'"):
+        read_manifest(
+            write(tmp_path, "path,label,speaker\na.wav,real,x\n,,\na.wav,maybe,x\n", "a.wav")
+        )
 
 
 def test_a_manifest_that_is_no_csv_file_is_refused(tmp_path):

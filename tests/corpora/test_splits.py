@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 from corpora.manifest import Clip, read_manifest
-from corpora.splits import check_disjoint, fold, folds, links, system_key
+from corpora.splits import (
+    check_disjoint,
+    fold,
+    folds,
+    links,
+    refuse_same_audio,
+    system_key,
+)
 from detectors.errors import HearsayError
 
 CORPUS = Path(__file__).parents[3] / "shared/corpus/manifest.csv"
@@ -185,3 +193,26 @@ def test_the_corpus_is_disjoint_and_its_folds_are_large_enough_to_rank_by():
         kept, held_out = fold(train, 5, n)
         assert len(kept) > 2000
         assert len(held_out) > 250
+
+
+def test_names_are_compared_without_case_and_blanks():
+    clips = [
+        clip(0, split="train", speaker="Anna  Smith"),
+        clip(1, split="dev", speaker="anna smith"),
+    ]
+    clips[1] = replace(clips[1], system="x", source="y")
+    with pytest.raises(HearsayError, match="speaker 'anna smith'"):
+        check_disjoint(clips)
+
+
+@pytest.mark.parametrize("change", [{"split": "dev"}, {"label": "bonafide"}])
+def test_one_recording_has_one_split_and_one_label(tmp_path, change):
+    pair = [replace(clip(n, split="train"), path=tmp_path / f"{n}.wav") for n in range(2)]
+    for one in pair:
+        one.path.write_bytes(b"the same sound")
+    refuse_same_audio(pair)
+    pair[1] = replace(pair[1], **change)
+    with pytest.raises(HearsayError, match="are the same recording"):
+        refuse_same_audio(pair)
+    pair[1].path.write_bytes(b"another sound!")
+    refuse_same_audio(pair)

@@ -180,7 +180,7 @@ def test_a_label_that_cannot_be_decoded_at_all_is_refused(tmp_path):
 def test_too_many_unreadable_clips_are_refused_and_the_scores_stay(tmp_path, capsys):
     manifest, scores = small(tmp_path), tmp_path / "scores.csv"
     for name in ("f3", "r5"):
-        (tmp_path / "clips" / f"{name}.wav").write_bytes(b"not a sound")
+        (tmp_path / "clips" / f"{name}.wav").write_bytes(f"{name} is not a sound".encode())
     with pytest.raises(HearsayError, match=r"2 of 16 clips cannot be read.*--max-unreadable"):
         evaluate(manifest, "test", {"toy": planted()}, scores_out=scores)
     said = capsys.readouterr().err
