@@ -10,8 +10,7 @@ from .audio import AudioError, Facts, Waveform, read
 from .config import Config, DetectorError
 from .detector import Detector, Score, Window
 from .errors import HearsayError
-
-BUNDLED = Path(__file__).parent / "bundled"
+from .folder import BUNDLED
 
 __all__ = [
     "BUNDLED",

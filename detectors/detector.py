@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import copy
 import math
-import os
-import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .audio import RATE, Waveform
 from .catalog import build, build_frontend
 from .config import POOLINGS, Config
 from .errors import HearsayError, reason
+from .folder import Contents, check_files, read_folder, write_folder
 from .frontends.spectrograms import level
 from .models.network import Network
-
-READ = ("config.json", "weights.safetensors")  # all that is ever read of a detector folder
-FILES = (*READ, "card.md")
 
 
 @dataclass(frozen=True)
@@ -58,39 +53,88 @@ class Score:
 
 
 class Detector:
-    """Waveform in, LLR out; plain PyTorch inside (`net`, `frontend`), always in eval mode."""
+    """Waveform in, LLR out; plain PyTorch inside (`net`, `frontend`), always in eval mode.
+
+    A fusion is a detector of detectors: its network reads the logits of its `members`.
+    """
 
     def __init__(
-        self, config: Config, net: Network | None = None, version: str = "bundled"
+        self,
+        config: Config,
+        net: Network | None = None,
+        version: str = "bundled",
+        members: Sequence[Detector] = (),
     ) -> None:
-        """Detector of `config`, with `net`'s weights or fresh ones; version: where it is from."""
-        self.config, self.version = config, version
+        """Detector of `config`.
+
+        Args:
+            net: The network with its weights; fresh ones if None.
+            version: Its number in the registry, or "bundled".
+            members: Of a fusion, in the order of its config.
+
+        Raises:
+            ValueError: Network or front-end cannot be built, or members do not fit together.
+        """
+        self.config, self.version, self.members = config, version, tuple(members)
         self.net = build(config.architecture, config.options) if net is None else net
         self.frontend = build_frontend(config.frontend, config.frontend_options)
         # channels_last: max-pooling and 3x3 convolutions of narrow maps run up to twice as fast
         self.net.eval().requires_grad_(False)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.frontend.eval()
+        if len(self.members) != len(self.net.member_weights()):
+            raise ValueError("a fusion needs its members, and nothing else has any")
+        for member in (m.config for m in self.members):
+            same = member.level_normalise == config.level_normalise
+            if member.window != config.window or not same:
+                raise ValueError(
+                    f"its member '{member.name}' reads windows of another length, or another level"
+                )
+
+    @property
+    def contents(self) -> Contents:
+        """What its folder holds."""
+        return Contents(
+            self.config, self.net.state_dict(), tuple(member.contents for member in self.members)
+        )
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (64 hex digits) of what decides the answers: config and weights.
+        """SHA-256 (64 hex digits) of what decides the answers; see `Contents.digest`."""
+        return self.contents.digest
 
-        Detectors of equal digest answer alike, whatever they are called and whatever was measured
-        of them: the config's name and figures stay outside.
+    @property
+    def parts(self) -> tuple[tuple[float, Detector], ...]:
+        """Members and the weights of their logits; a detector without any is its only part."""
+        if not self.members:
+            return ((1.0, self),)
+        return tuple(zip(self.net.member_weights(), self.members, strict=True))
+
+    def combine(self, logits: Tensor) -> Tensor:
+        """Logits of its parts (b, parts) -> its own (b,)."""
+        return self.net(logits) if self.members else logits[:, 0]
+
+    @property
+    def differentiable(self) -> bool:
+        """Does a gradient pass from the logit to the samples?"""
+        return all(
+            part.frontend.differentiable and part.net.differentiable for _, part in self.parts
+        )
+
+    def with_fixed_band_means(self, x: Tensor) -> Detector:
+        """The detector with the band means of x (n,) in place of those of whatever it will read.
+
+        A part of x then looks as it does within x, whatever becomes of the rest.
         """
-        config = asdict(self.config)
-        del config["name"], config["figures"]
-        digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
-        for name, weight in sorted(self.net.state_dict().items()):
-            digest.update(f"{name} {weight.dtype} {tuple(weight.shape)} ".encode())
-            digest.update(weight.cpu().contiguous().flatten().view(torch.uint8).numpy())
-        return digest.hexdigest()
+        fixed = copy.copy(self)
+        fixed.frontend = self.frontend.held(x)
+        fixed.members = tuple(member.with_fixed_band_means(x) for member in self.members)
+        return fixed
 
     @property
     def batch(self) -> int:
         """How many windows are scored at once: memory stays flat at any length."""
-        return self.net.windows_at_once
+        return min([self.net.windows_at_once, *(member.batch for member in self.members)])
 
     def level(self, x: Tensor) -> Tensor:
         """(b, n) -> (b, n) at the level that the network was trained on."""
@@ -101,7 +145,10 @@ class Detector:
 
         levelled: x came through `level` before it was masked, so leave what remains as it is.
         """
-        return self.net(self.frontend(x if levelled else self.level(x)))
+        x = x if levelled else self.level(x)
+        if not self.members:
+            return self.net(self.frontend(x))
+        return self.combine(torch.stack([m.logits(x, levelled=True) for m in self.members], dim=1))
 
     def starts(self, wave: Waveform) -> list[int]:
         """First samples of the windows that a clip is scored by."""
@@ -155,58 +202,34 @@ class Detector:
             raise HearsayError(f"{self.config.name} scores a window of hiss with {logit}.")
 
     def save(self, folder: str | Path, card: str = "") -> None:
-        """Write config.json, weights.safetensors and card.md; the folder appears whole or not.
+        """Write config.json, weights.safetensors, card.md and members/; it appears whole or not.
 
-        A detector that is there already is replaced. Raises HearsayError for a folder that holds
-        anything else, and where nothing can be written.
+        A detector that is there already is replaced.
+
+        Raises:
+            HearsayError: The folder holds anything else, or nothing can be written.
         """
-        folder = Path(os.path.realpath(folder))  # a link stays a link, and "." gets its name
-        try:
-            if folder.exists() and {*os.listdir(folder)} - {*FILES}:
-                raise HearsayError(
-                    f"{folder} holds other things than a detector, so it was left alone."
-                )
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".detector-", dir=folder.parent) as scratch:
-                new = Path(scratch, "new")
-                new.mkdir()
-                weights = {k: v.contiguous() for k, v in self.net.state_dict().items()}
-                save_file(weights, new / "weights.safetensors")
-                (new / "weights.safetensors").chmod(0o644)  # safetensors: for the owner alone
-                (new / "config.json").write_text(self.config.to_json() + "\n")
-                # a file name in the card may be of no encoding
-                (new / "card.md").write_text(card, encoding="utf-8", errors="backslashreplace")
-                if folder.exists():
-                    os.rename(folder, Path(scratch, "old"))
-                os.rename(new, folder)
-        except (OSError, SafetensorError) as error:
-            raise HearsayError(
-                f"No detector can be written to {folder}: {reason(error)}."
-            ) from error
+        write_folder(Path(folder), self.contents, card)
 
     @staticmethod
     def open(folder: str | Path) -> Detector:
         """Open a detector folder: reads JSON and safetensors, and executes nothing from it.
 
-        Raises HearsayError when a file is missing or wrong, or the weights do not fit the network.
+        Raises:
+            HearsayError: A file is missing or wrong, or the weights do not fit the network.
         """
-        folder = Path(folder)
-        check_files(folder)
+        check_files(Path(folder))
         try:
-            detector = Detector(Config.from_json((folder / "config.json").read_text()))
-            weights = load_file(folder / "weights.safetensors")
-            check_weights(detector.net, weights)
+            return _opened(read_folder(Path(folder)))
         except (ValueError, OSError, SafetensorError) as error:
             raise HearsayError(f"{folder} holds no usable detector: {error}") from error
-        detector.net.load_state_dict(weights)
-        return detector
 
 
-def check_files(folder: Path) -> None:
-    """HearsayError that names the first file that a detector folder lacks."""
-    missing = [name for name in READ if not (folder / name).is_file()]
-    if missing:
-        raise HearsayError(f"{folder} holds no detector: {missing[0]} is missing.")
+def _opened(contents: Contents) -> Detector:
+    detector = Detector(contents.config, members=[_opened(member) for member in contents.members])
+    check_weights(detector.net, contents.weights)
+    detector.net.load_state_dict(contents.weights)
+    return detector
 
 
 def window_starts(n: int, window: int, hop: int) -> list[int]:
@@ -225,7 +248,7 @@ def cut(samples: np.ndarray, start: int, window: int) -> np.ndarray:
     return piece if len(piece) == window else np.resize(piece, window)
 
 
-def check_weights(net: nn.Module, weights: dict[str, Tensor]) -> None:
+def check_weights(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """ValueError that names the weights that are missing, unexpected, misshapen or no numbers."""
     wanted = net.state_dict()
     missing = sorted(wanted.keys() - weights.keys())

@@ -12,13 +12,13 @@ import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .audio import RATE
 from .config import Config
-from .detector import FILES
+from .folder import copy_folder, files_of
 
 if TYPE_CHECKING:
     from mlflow.models import Model, ModelSignature
@@ -32,7 +32,6 @@ REQUIREMENTS = (
     "pydantic",
     "safetensors",
     "silero-vad",
-    "soundfile",
     "soxr",
     "torch",
     "torchaudio",
@@ -50,13 +49,9 @@ def write(folder: Path, target: Path, model: Model) -> None:
     import pandas as pd
 
     package = Path(__file__).parent
-    config = Config.from_json((folder / "config.json").read_text())
     with tempfile.TemporaryDirectory(prefix="hearsay-") as scratch:
         detector, code = Path(scratch, "detector"), Path(scratch, package.name)
-        detector.mkdir()
-        for name in FILES:
-            if (folder / name).is_file():
-                shutil.copyfile(folder / name, detector / name)
+        copy_folder(folder, detector)
         shutil.copytree(package, code, ignore=shutil.ignore_patterns("bundled", "__pycache__"))
         mlflow.pyfunc.save_model(
             path=str(target),
@@ -65,22 +60,18 @@ def write(folder: Path, target: Path, model: Model) -> None:
             code_paths=[str(code)],
             signature=_signature(),
             input_example=pd.DataFrame({"audio": [_example()]}),
-            pip_requirements=requirements(config),
+            pip_requirements=requirements(folder),
             mlflow_model=model,
         )
 
 
-def requirements(config: Config) -> list[str]:
+def requirements(folder: Path) -> list[str]:
     """What a server of such a detector needs beside MLflow, pinned to what is installed here."""
-    more = ("transformers",) if _architectures(vars(config)) & {*HUGGING_FACE} else ()
+    configs = [path for path in files_of(folder).values() if path.name == "config.json"]
+    built = {Config.from_json(path.read_text()).architecture for path in configs}
+    more = ("transformers",) if built & {*HUGGING_FACE} else ()
     # a release without its build ("2.11.0+cpu"), which no package index has
     return [f"{name}=={version(name).partition('+')[0]}" for name in (*REQUIREMENTS, *more)]
-
-
-def _architectures(spec: dict[str, Any]) -> set[str]:
-    """What a detector or a member of a fusion is built of."""
-    members = [_architectures(member) for member in spec["options"].get("members", ())]
-    return {spec["architecture"]}.union(*members)
 
 
 def _signature() -> ModelSignature:

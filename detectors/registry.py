@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 
 from . import pyfunc_export
 from .config import Config
-from .detector import READ, Detector, check_files
+from .detector import Detector
 from .errors import HearsayError
 from .files import sha256_of
+from .folder import READ, files_of
 from .mlflow_store import (
     experiment,
     interprocess_lock,
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-CHECKSUMS = tuple(f"sha256.{name}" for name in READ)  # tags of a version
+CHECKSUM = "sha256."  # how tags of a version begin that hold a file's SHA-256
+INSIDE = re.compile(r"(members/[\w.-]+/)*(config\.json|weights\.safetensors)")
 CHAMPION = "champion"
 SEEDED = "seeded_champion"  # tag of a registered model: the champion is still `seed`'s choice
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # tracking URIs that are not a server
@@ -56,7 +58,7 @@ class Version:
     @property
     def checksums(self) -> dict[str, str]:
         """SHA-256 of each file, as `checksums` gives it: equal ones are equal files."""
-        return {tag: self.tags.get(tag, "") for tag in CHECKSUMS}
+        return {tag: value for tag, value in self.tags.items() if tag.startswith(CHECKSUM)}
 
 
 def check_name(name: str) -> None:
@@ -120,8 +122,7 @@ def register(
 
 def checksums(folder: Path) -> dict[str, str]:
     """Tags that are checked before a file is parsed: SHA-256 of each one that `load` reads."""
-    check_files(folder)
-    return {f"sha256.{name}": sha256_of(folder / name) for name in READ}
+    return {f"{CHECKSUM}{name}": sha256_of(path) for name, path in files_of(folder).items()}
 
 
 def resolve(uri: str) -> Version:
@@ -146,7 +147,7 @@ def versions() -> list[Version]:
     with readable_errors():
         aliases = _aliases(client)
         rows: list[ModelVersion] = _all_pages(client.search_model_versions)
-    ours = {row.name for row in rows if all(tag in row.tags for tag in CHECKSUMS)}
+    ours = {row.name for row in rows if all(f"{CHECKSUM}{name}" in row.tags for name in READ)}
     found = [
         Version(
             row.name,
@@ -176,7 +177,8 @@ def open_version(version: Version) -> Detector:
     The files are copied first, so that what was checked is what is opened.
     """
     with tempfile.TemporaryDirectory(prefix="hearsay-") as scratch:
-        folder = _fetch(version, READ, Path(scratch))
+        names = [tag.removeprefix(CHECKSUM) for tag in version.checksums]
+        folder = _fetch(version, filter(INSIDE.fullmatch, names), Path(scratch))
         try:
             detector = Detector.open(folder)
         except HearsayError as error:  # its sentence names the copy, which nobody knows
@@ -235,18 +237,20 @@ def _fetch(version: Version, names: Iterable[str], target: Path) -> Path:
         uri = client.get_model_version_download_uri(version.name, str(version.version))
         for name in names:
             file = f"{uri}/{pyfunc_export.INSIDE}/{name}"
+            place = (target / name).parent
+            place.mkdir(parents=True, exist_ok=True)
             try:
                 path = Path(
-                    download_artifacts(file, dst_path=str(target), tracking_uri=tracking_uri())
+                    download_artifacts(file, dst_path=str(place), tracking_uri=tracking_uri())
                 )
             except (MlflowException, OSError) as error:
                 raise HearsayError(f"{name} of {version.uri} cannot be fetched.") from error
-            if sha256_of(path) != version.checksums[f"sha256.{name}"]:
+            if sha256_of(path) != version.checksums[f"{CHECKSUM}{name}"]:
                 raise HearsayError(
                     f"{name} of {version.uri} is not the file that was registered: its SHA-256 "
                     "differs from the version's tag, so it was not opened."
                 )
-    return path.parent
+    return target
 
 
 def _compare(candidate: Version, champion: Version) -> None:

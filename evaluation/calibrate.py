@@ -38,7 +38,7 @@ def calibrate(
     pooling = max(gain, key=lambda name: gain[name])
     config = dataclasses.replace(detector.config, pooling=pooling)
     config, llr = settle(config, pooled[pooling], clips, split)
-    return Detector(config, detector.net), llr
+    return Detector(config, detector.net, members=detector.members), llr
 
 
 def clip_windows(detector: Detector, audio: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -73,6 +75,22 @@ def toy(net: nn.Module, frontend: str = "raw", **changes) -> Detector:
     """A detector of `net` that reads one second at a time, on the clip's raw level."""
     settings = {"window": WINDOW, "hop_s": 0.5, "level_normalise": False, **changes}
     return Detector(Config("toy", "toy", frontend=frontend, **settings), net)
+
+
+def fused(*members: Detector, weights: Sequence[float] = (), bias: float = 0.2) -> Detector:
+    """A fusion of these members, at their window and level; weights 0.7, -0.4, ... by default."""
+    config = Config(
+        "both",
+        "fusion",
+        {"members": [{"name": m.config.name, "digest": m.digest} for m in members]},
+        frontend="raw",
+        window=members[0].config.window,
+        level_normalise=members[0].config.level_normalise,
+    )
+    detector = Detector(config, members=members)
+    detector.net.weight.copy_(torch.tensor((*weights, 0.7, -0.4, 0.3)[: len(members)]))
+    detector.net.bias.fill_(bias)
+    return detector
 
 
 def waveform(samples: np.ndarray) -> Waveform:

@@ -14,7 +14,7 @@ from corpora.manifest import Clip, corpus_hash
 from detectors.config import Config
 from detectors.detector import Detector
 from detectors.errors import HearsayError
-from detectors.models.fusion import Fusion
+from detectors.folder import rewrite_config
 from evaluation.evaluate import folder_of
 
 from .recipe import FusionRecipe, Recipe
@@ -124,7 +124,7 @@ def record(folder: Path, evaluation: dict[str, Any], name: str | None = None) ->
     detector = Detector.open(folder)
     row = _row(evaluation["models"], name, folder, detector.digest[:12])
     split = evaluation["split"] or "all"
-    if split == "dev" and isinstance(detector.net, Fusion):
+    if split == "dev" and detector.members:
         raise HearsayError(
             f"{folder} was fitted on dev: its figures there are cross-fitted, and those of an "
             "evaluation would flatter it. They were left as they are."
@@ -146,7 +146,7 @@ def record(folder: Path, evaluation: dict[str, Any], name: str | None = None) ->
     _, _, after = rest.partition("## Limits\n")
     table = "\n".join([*_table(config.figures), "", *_members(config)])
     text = f"{before}## Figures\n\n{table}\n## Limits\n{after}"
-    Detector(config, detector.net).save(folder, text)
+    rewrite_config(folder, config, text)
 
 
 def _row(models: dict[str, Any], name: str | None, folder: Path, version: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
@@ -37,7 +38,8 @@ def open_members(recipe: FusionRecipe) -> list[Detector]:
     """The detectors that a fusion weighs.
 
     Raises:
-        HearsayError: One cannot be opened, or they read windows of different lengths.
+        HearsayError: One cannot be opened, two have one name, or they read windows of different
+            lengths or levels.
     """
     members = [load(name) for name in recipe.members]
     lengths = {member.config.window for member in members}
@@ -46,19 +48,27 @@ def open_members(recipe: FusionRecipe) -> list[Detector]:
             "Detectors that are fused read windows of one length; these read "
             f"{', '.join(map(str, sorted(lengths)))} samples."
         )
+    if len({member.config.level_normalise for member in members}) > 1:
+        raise HearsayError(
+            "Detectors that are fused read sound at one level; some of these normalise it, and "
+            "others do not."
+        )
+    names = [member.config.name for member in members]
+    if len({*names}) < len(names):
+        raise HearsayError(f"Of the fusion's members {', '.join(names)} two have one name.")
     return members
 
 
 def fusion_config(recipe: FusionRecipe, members: Sequence[Detector]) -> Config:
     """The detector that a recipe makes of its members, before it is calibrated."""
-    keys = ("name", "architecture", "options", "frontend", "frontend_options")
     return Config(
         name=recipe.name,
         architecture="fusion",
-        options={"members": [{key: getattr(m.config, key) for key in keys} for m in members]},
+        options={"members": [{"name": m.config.name, "digest": m.digest} for m in members]},
         frontend="raw",
         window=members[0].config.window,
         hop_s=recipe.hop_s,
+        level_normalise=members[0].config.level_normalise,
     )
 
 
@@ -89,16 +99,12 @@ def fuse(
     `figures["dev"]["members"]` holds every member's share of the standardised weights, its EER
     alone and that of the fusion without it.
     """
-    detector = Detector(fusion_config(recipe, members))
-    clips, hop_s = material.held, recipe.hop_s
-    net = detector.net
-    assert isinstance(net, Fusion)
+    clips = material.held
     means = []
-    for own, member in zip(net.nets, members, strict=True):
-        own.load_state_dict(member.net.state_dict())
-        # scored at the fusion's level and hop, which may not be those that the member has
-        as_here = dataclasses.replace(member.config, level_normalise=True, hop_s=hop_s)
-        scored = Detector(as_here, member.net)
+    for member in members:
+        # scored at the fusion's hop, which may not be the one that the member has
+        as_here = dataclasses.replace(member.config, hop_s=recipe.hop_s)
+        scored = Detector(as_here, member.net, members=member.members)
         means.append(
             [float(np.mean(logits)) for logits in clip_windows(scored, material.held_audio)]
         )
@@ -109,10 +115,13 @@ def fuse(
     scaler, regression = model[0], model[1]
     weight = regression.coef_[0] / scaler.scale_
     bias = regression.intercept_[0] - weight @ scaler.mean_
-    net.weight.copy_(net.weight.new_tensor(weight))
-    net.bias.copy_(net.bias.new_tensor(bias))
+    config = fusion_config(recipe, members)
+    net = Fusion(config.options["members"])
+    with torch.no_grad():
+        net.weight.copy_(net.weight.new_tensor(weight))
+        net.bias.copy_(net.bias.new_tensor(bias))
 
-    config, llr = settle(detector.config, _cross_fitted(logits, labels, folds), clips, "dev")
+    config, llr = settle(config, _cross_fitted(logits, labels, folds), clips, "dev")
     size = np.abs(regression.coef_[0])
     without = [
         eer(_cross_fitted(np.delete(logits, i, axis=1), labels, folds), labels)
@@ -120,11 +129,12 @@ def fuse(
         else 0.5
         for i in range(len(members))
     ]
+    names = [member.config.name for member in members]
     config.figures["dev"]["members"] = {
         name: {"share": float(share), "alone": eer(logits[:, i], labels), "eer_without": without[i]}
-        for i, (name, share) in enumerate(zip(net.names, size / size.sum(), strict=True))
+        for i, (name, share) in enumerate(zip(names, size / size.sum(), strict=True))
     }
-    return Detector(config, net), llr
+    return Detector(config, net, members=members), llr
 
 
 def _regression():

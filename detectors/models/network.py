@@ -93,6 +93,10 @@ class Network(nn.Module):
         """The network itself, where it embeds feature groups each by itself."""
         return None
 
+    def member_weights(self) -> list[float]:
+        """Weights of the logits that a fusion reads; none of a network that reads sound."""
+        return []
+
     def frames(self, features: Tensor) -> Tensor:
         """The first half: features -> (b, frame_channels, t)."""
         raise NotImplementedError

@@ -7,7 +7,6 @@ remains.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,6 @@ from torch import Tensor
 
 from detectors.audio import RATE, Waveform
 from detectors.detector import Detector, cut
-from detectors.models.fusion import Fusion
 
 from ..explanation import ExplainError
 
@@ -37,13 +35,7 @@ class Segment:
 
     def pin(self, detector: Detector) -> Detector:
         """The detector as it hears parts of this segment: at the whole's level and band means."""
-        filled = self.fill(self.samples[None])[0]
-        pinned = copy.copy(detector)
-        pinned.frontend = detector.frontend.held(filled)
-        if isinstance(detector.net, Fusion):
-            pinned.net = copy.copy(detector.net)
-            pinned.net.frontends = [f.held(filled) for f in detector.net.frontends]
-        return pinned
+        return detector.with_fixed_band_means(self.fill(self.samples[None])[0])
 
     def seconds(self, samples: np.ndarray) -> np.ndarray:
         """Sample positions in the segment -> seconds of the clip."""

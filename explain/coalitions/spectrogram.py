@@ -30,7 +30,7 @@ MANY_WEIGHTS = 1_000_000
 
 def refusal(detector: Detector) -> str | None:
     """Why the logit has no gradient by the spectrum, or None if it has one."""
-    if detector.frontend.differentiable and detector.net.differentiable:
+    if detector.differentiable:
         return None
     return "no gradient passes through its front-end"
 
@@ -131,4 +131,5 @@ def patches_budget(detector: Detector) -> int:
 
 
 def _many_weights(detector: Detector) -> bool:
-    return sum(weight.numel() for weight in detector.net.parameters()) > MANY_WEIGHTS
+    weights = (weight for _, part in detector.parts for weight in part.net.parameters())
+    return sum(weight.numel() for weight in weights) > MANY_WEIGHTS

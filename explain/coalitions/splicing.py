@@ -19,9 +19,7 @@ from torch import Tensor
 
 from detectors.detector import Detector
 from detectors.frontends.frontend import Layer
-from detectors.models.fusion import Fusion
 from detectors.models.network import Stage
-from detectors.scoring import members
 
 from .masking import Windows
 from .pooling import Pooled, passes_over
@@ -90,17 +88,17 @@ class Splicer:
         return x
 
 
-class SplicedSum:
-    """The members of a fusion, each spliced by itself; a game as `Splicer` is one."""
+class SplicedParts:
+    """The parts of a detector, each spliced by itself; a game as `Splicer` is one."""
 
-    def __init__(self, fusion: Fusion, members: Sequence[Splicer | Pooled]) -> None:
-        self.fusion, self.members = fusion, members
-        self.passes, self.each = sum(m.passes for m in members), sum(m.each for m in members)
-        self.batch = min(member.batch for member in members)
+    def __init__(self, detector: Detector, games: Sequence[Splicer | Pooled]) -> None:
+        self.detector, self.games = detector, games
+        self.passes, self.each = sum(g.passes for g in games), sum(g.each for g in games)
+        self.batch = min(game.batch for game in games)
 
     def __call__(self, coalitions: Tensor) -> Tensor:
-        logits = torch.stack([member(coalitions) for member in self.members], dim=1)
-        return logits @ self.fusion.weight + self.fusion.bias
+        logits = torch.stack([game(coalitions) for game in self.games], dim=1)
+        return self.detector.combine(logits)
 
 
 def splice(
@@ -109,23 +107,16 @@ def splice(
     players: Windows,
     behind: Tensor,
     plays: int | None = None,
-) -> Splicer | Pooled | SplicedSum:
+) -> SplicedParts:
     """The game of a detector's windows, prepared; see `Splicer` for the arguments."""
     pinned = segment.pin(detector)
-    if isinstance(pinned.net, Fusion):
-        return SplicedSum(
-            pinned.net,
-            [_splice(member, segment, players, behind, plays) for member in members(pinned)],
-        )
-    return _splice(pinned, segment, players, behind, plays)
-
-
-def _splice(
-    detector: Detector, segment: Segment, players: Windows, behind: Tensor, plays: int | None
-) -> Splicer | Pooled:
-    if passes_over(detector):
-        return Pooled(detector, segment, players)
-    return Splicer(detector, segment, players, behind, plays)
+    games = [
+        Pooled(part, segment, players)
+        if passes_over(part)
+        else Splicer(part, segment, players, behind, plays)
+        for _, part in pinned.parts
+    ]
+    return SplicedParts(pinned, games)
 
 
 class _Assembly:

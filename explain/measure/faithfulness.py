@@ -109,13 +109,17 @@ def scramble(detector: Detector, seed: int = 0) -> Detector:
     Source: Adebayo et al. 2018, "Sanity checks for saliency maps", independent randomisation of
     all layers; a map that stays the same was never about the model.
     """
-    chance = torch.Generator().manual_seed(seed)
+    return _shuffled(detector, torch.Generator().manual_seed(seed))
+
+
+def _shuffled(detector: Detector, chance: torch.Generator) -> Detector:
     net = copy.deepcopy(detector.net)
     with torch.no_grad():
         for weight in net.parameters():
             order = torch.randperm(weight.numel(), generator=chance)
             weight.copy_(weight.flatten()[order].view_as(weight))
-    return Detector(detector.config, net)
+    members = [_shuffled(member, chance) for member in detector.members]
+    return Detector(detector.config, net, members=members)
 
 
 def _keep_time(segment: Segment, behind: Tensor, on: Tensor) -> Tensor:

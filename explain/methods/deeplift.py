@@ -37,6 +37,8 @@ PRODUCTS = {"mul", "matmul"}  # linear as long as one factor is a constant
 
 def refusal(detector: Detector) -> str | None:
     """Why DeepLIFT's rules do not hold in this network, or None if they do."""
+    if detector.members:
+        return "it weighs several networks"
     try:
         graph = fx.Tracer().trace(detector.net)
     except Exception:  # whatever a network's own code says to a stand-in for its input

@@ -15,8 +15,6 @@ from torch import Tensor
 
 from detectors.audio import RATE, Waveform
 from detectors.detector import Detector
-from detectors.models.fusion import Fusion
-from detectors.scoring import members
 
 from ..coalitions.segment import Segment, most_suspicious_segment
 from ..explanation import Explanation
@@ -27,8 +25,7 @@ COMMON = np.linspace(0, RATE / 2, 65)  # edges in Hz on which a fusion's maps ar
 
 def refusal(detector: Detector) -> str | None:
     """Why there is no map to look at, or None if there is one of bands by time."""
-    parts = members(detector) if isinstance(detector.net, Fusion) else [detector]
-    if all(part.net.gradcam_layers() and hz_edges(part) is not None for part in parts):
+    if all(part.net.gradcam_layers() and hz_edges(part) for _, part in detector.parts):
         return None
     return "its network has no convolutional map of bands by time"
 
@@ -43,23 +40,20 @@ def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = Non
     their logits are. Raises ExplainError for a detector without such a map.
     """
     segment = most_suspicious_segment(detector, wave, start_s)
-    if isinstance(detector.net, Fusion):
-        values, logit = np.zeros(()), float(detector.net.bias)
-        for weight, member in zip(detector.net.weight.tolist(), members(detector), strict=True):
-            own, one = _map(member, segment)
+    maps, logits = zip(*(_map(part, segment) for _, part in detector.parts), strict=True)
+    if detector.members:
+        values, freqs = np.zeros(()), COMMON
+        for (weight, member), own in zip(detector.parts, maps, strict=True):
             values = values + weight * _spread(np.array(hz_edges(member))) @ own
-            logit += weight * one
-        freqs, forwards = COMMON, len(detector.net.nets)
     else:
-        values, logit = _map(detector, segment)
-        freqs, forwards = np.asarray(hz_edges(detector), dtype=np.float64), 1
+        values, freqs = maps[0], np.asarray(hz_edges(detector), dtype=np.float64)
     values, edges = own_time(values, segment)
     return Explanation(
         values=values,
         times=segment.seconds(edges),
         freqs=freqs,
-        full=logit,
-        forwards=forwards,
+        full=float(detector.combine(torch.tensor([logits]))),
+        forwards=len(maps),
         notes=segment.notes,
     )
 

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from detectors.audio import Waveform
 from detectors.detector import Detector
-from detectors.models.fusion import Fusion
 
 from ..coalitions.segment import most_suspicious_segment
 from ..explanation import ExplainError, Explanation
@@ -41,7 +40,7 @@ class Opposite(nn.Module):
 
 def refusal(detector: Detector) -> str | None:
     """Why there is nothing to guide, or None."""
-    if isinstance(detector.net, Fusion):
+    if detector.members:
         return "it weighs several networks"
     if not any(isinstance(module, nn.ReLU) for module in detector.net.modules()):
         return "its network has no ReLU, by which gradients are guided"

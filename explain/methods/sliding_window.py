@@ -13,7 +13,6 @@ from torch import Tensor
 
 from detectors.audio import RATE, Waveform
 from detectors.detector import Detector
-from detectors.models.fusion import Fusion
 
 from ..coalitions.game import Progress
 from ..coalitions.segment import most_suspicious_segment
@@ -25,8 +24,7 @@ FINE = 4  # cells from one window's middle to the next
 
 def refusal(detector: Detector) -> str | None:
     """Why the network cannot score a second by itself, or None if it can."""
-    nets = detector.net.nets if isinstance(detector.net, Fusion) else [detector.net]
-    if any(net.whole_windows for net in nets):
+    if any(part.net.whole_windows for _, part in detector.parts):
         return "its network reads whole windows only"
     return None
 

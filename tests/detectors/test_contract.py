@@ -49,8 +49,6 @@ def test_nobody_asks_for_the_class_of_a_network(file):
     classes = classes_of_networks(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            if node.args[1:] and ast.unparse(node.args[1]) == "Fusion":
-                continue
             if node.func.id in ("isinstance", "getattr", "hasattr"):
                 assert not parts(node.args[0]) & NAMES, f"{file}:{node.lineno}"
             if node.func.id == "isinstance":

@@ -230,7 +230,7 @@ MEMBER = {
         ({"options": {"channels": []}}, "'cnn' does not take these options"),
         ({"options": {"channels": [-1, 2]}}, "'cnn' does not take these options"),
         ({"architecture": "fusion", "options": {"members": [{}]}}, "members, each with name"),
-        ({"architecture": "fusion", "options": {"members": [3]}}, "does not take these options"),
+        ({"architecture": "fusion", "options": {"members": [3]}}, "members, each with name"),
         (
             {"architecture": "fusion", "options": {"members": [{**MEMBER, "window": 9}]}},
             "members, each with name",

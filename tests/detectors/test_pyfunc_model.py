@@ -102,16 +102,27 @@ def test_what_is_imported_to_serve_is_required():
     assert {names.get(name, name) for name in outside} == {*pyfunc_export.REQUIREMENTS}
 
 
-def test_a_hugging_face_detector_is_served_with_transformers():
-    plain = {"name": "a", "architecture": "cnn", "options": {}}
-    for architecture, options, needed in (
-        ("cnn", {}, False),
-        ("ssl", {}, True),
-        ("fusion", {"members": [plain]}, False),
-        ("fusion", {"members": [plain, {**plain, "architecture": "hub"}]}, True),
-    ):
-        pinned = pyfunc_export.requirements(Config("a", architecture, options))
-        assert any(line.startswith("transformers==") for line in pinned) == needed
+@pytest.mark.parametrize(
+    ("architecture", "members", "needed"),
+    [
+        ("cnn", (), False),
+        ("ssl", (), True),
+        ("fusion", ("cnn",), False),
+        ("fusion", ("hub",), True),
+    ],
+)
+def test_a_hugging_face_detector_is_served_with_transformers(
+    tmp_path, architecture, members, needed
+):
+    names = [{"name": name, "digest": "0"} for name in members]
+    config = Config("a", architecture, {"members": names} if members else {})
+    folders = {tmp_path: config, **{tmp_path / "members" / m: Config(m, m) for m in members}}
+    for folder, own in folders.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(own.to_json())
+        (folder / "weights.safetensors").touch()
+    pinned = pyfunc_export.requirements(tmp_path)
+    assert any(line.startswith("transformers==") for line in pinned) == needed
 
 
 @pytest.mark.slow

@@ -8,11 +8,11 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from toys import waveform
+from toys import fused, waveform
 from voice import voice
 
 from detectors import Config, Detector, bundled, load
-from detectors.scoring import ScoringSession, members
+from detectors.scoring import ScoringSession
 
 SMALL = {"channels": [4, 6], "embedding": 8}
 MEMBERS = [
@@ -30,10 +30,7 @@ MEMBERS = [
 @pytest.fixture
 def fusion():
     torch.manual_seed(0)
-    detector = Detector(Config("both", "fusion", {"members": MEMBERS}, "raw", window=16_000))
-    detector.net.weight.copy_(torch.tensor([0.7, -0.4]))
-    detector.net.bias.fill_(0.2)
-    return detector
+    return fused(*(Detector(Config(**member, window=16_000)) for member in MEMBERS))
 
 
 @pytest.fixture
@@ -52,9 +49,9 @@ def heard(monkeypatch):
 
 def alone(fusion: Detector, n: int, **changes) -> Detector:
     """A detector of its own with a member's weights."""
-    config = Config(**MEMBERS[n], window=fusion.config.window)
-    detector = Detector(dataclasses.replace(config, **changes))
-    detector.net.load_state_dict(fusion.net.nets[n].state_dict())
+    member = fusion.members[n]
+    detector = Detector(dataclasses.replace(member.config, **changes))
+    detector.net.load_state_dict(member.net.state_dict())
     return detector
 
 
@@ -82,13 +79,16 @@ def test_a_network_that_a_fusion_holds_runs_once(fusion, heard):
 
 def test_of_denser_windows_only_those_between_are_heard(fusion, heard):
     wave = waveform(voice(3.2))
-    dense = alone(fusion, 0, hop_s=0.5)
+    sparse = Detector(
+        dataclasses.replace(fusion.config, hop_s=2.0), fusion.net, members=fusion.members
+    )
     session = ScoringSession(wave)
-    session.score(fusion)  # at 0, 1, 2 and 2.2 s
+    session.score(sparse)  # at 0, 2 and 2.2 s
+    assert heard["log-mel"] == 3
+    member = fusion.members[0]
+    got = session.score(member)  # at 1 s as well
     assert heard["log-mel"] == 4
-    got = session.score(dense)
-    assert heard["log-mel"] == 4 + 2
-    expected = dense.score(wave)
+    expected = member.score(wave)
     assert [w.llr for w in got.windows] == pytest.approx([w.llr for w in expected.windows])
 
 
@@ -112,18 +112,19 @@ def test_other_weights_are_another_network(fusion, heard):
     assert heard["log-mel"] == 3
 
 
-def test_members_hear_at_the_level_of_their_fusion(fusion):
-    assert all(member.config.level_normalise for member in members(fusion))
-    raw = Detector(dataclasses.replace(fusion.config, level_normalise=False), fusion.net)
-    wave = waveform(np.float32(0.1) * voice(1.0))
-    assert ScoringSession(wave).score(raw).llr == pytest.approx(raw.score(wave).llr, abs=1e-5)
+def test_members_read_the_level_of_their_fusion():
+    raw = [Detector(Config(**member, window=16_000, level_normalise=False)) for member in MEMBERS]
+    fusion, wave = fused(*raw), waveform(np.float32(0.1) * voice(1.0))
+    assert ScoringSession(wave).score(fusion).llr == pytest.approx(fusion.score(wave).llr, abs=1e-5)
+    with pytest.raises(ValueError, match="another level"):
+        fused(raw[0], Detector(Config(**MEMBERS[1], window=16_000)))
 
 
 def test_the_bundled_fusion_shares_its_networks_with_the_bundled_detectors(heard):
-    fused = load("fusion")
-    names = fused.net.names
+    bundle = load("fusion")
+    names = [member.config.name for member in bundle.members]
     assert set(names) <= set(bundled())
     session = ScoringSession(waveform(voice(1.0)))
-    for detector in (fused, *map(load, names)):
+    for detector in (bundle, *map(load, names)):
         session.score(detector)
     assert heard.total() == len(names)

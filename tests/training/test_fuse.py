@@ -14,7 +14,6 @@ from toys import waveform
 from voice import voice
 
 from detectors import Config, Detector, load, read
-from detectors.models.fusion import Fusion
 from training.__main__ import main
 
 SMALL = {"channels": [4, 8], "embedding": 8}
@@ -45,7 +44,7 @@ def place(tmp_path_factory):
 
 def test_a_fusion_is_the_weighted_sum_of_its_members(place):
     fusion = load(str(place / "runs/both/detector"))
-    assert isinstance(fusion.net, Fusion)
+    assert [m.config.name for m in fusion.members] == ["m1", "m2"]
     x = torch.from_numpy(np.stack([voice(1.0, seed=s) for s in (1, 2)]))
     alone = torch.stack([member(seed).logits(x) for seed in (1, 2)], dim=1)
     expected = alone @ fusion.net.weight + fusion.net.bias

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toys import Tone, hiss, toy, waveform
+from toys import Tone, fused, hiss, toy, waveform
 from voice import voice
 
 from detectors import Config, Detector
@@ -25,19 +25,7 @@ SMALL = {
     "res-tssdnet": {},
     "inc-tssdnet": {},
     "rawnet2": {},
-    "fusion": {
-        "members": [
-            {
-                "name": "one", "architecture": "aasist", "options": {"channels": (4, 8)},
-                "frontend": "raw", "frontend_options": {},
-            },
-            {
-                "name": "two", "architecture": "cnn", "options": {"channels": (6, 8, 8, 8)},
-                "frontend": "log-mel", "frontend_options": {"centre": True},
-            },
-        ]
-    },
-}  # fmt: skip
+}
 
 
 def small(architecture: str, window: int = 64_600, seed: int = 0, **changes) -> Detector:
@@ -51,6 +39,11 @@ def small(architecture: str, window: int = 64_600, seed: int = 0, **changes) -> 
         if name.endswith("running_var"):
             value.fill_(0.02)
     return detector
+
+
+def of_two() -> Detector:
+    """A fusion of a network on the waveform and one on a spectrogram."""
+    return fused(small("aasist"), small("cnn", frontend_options={"centre": True}))
 
 
 def game(detector: Detector, samples: np.ndarray, players: int):
@@ -67,9 +60,10 @@ def game(detector: Detector, samples: np.ndarray, players: int):
 
 
 @pytest.mark.parametrize(("seconds", "players"), [(4.04, 8), (2.5, 5), (1.1, 3)])
-@pytest.mark.parametrize("architecture", sorted(SMALL))
+@pytest.mark.parametrize("architecture", [*sorted(SMALL), "fusion"])
 def test_spliced_and_masked_games_agree(architecture, seconds, players):
-    spliced, naive = game(small(architecture), voice(seconds, seed=1), players)
+    detector = of_two() if architecture == "fusion" else small(architecture)
+    spliced, naive = game(detector, voice(seconds, seed=1), players)
     some = all_coalitions(players)[np.random.default_rng(0).permutation(2**players)[:8]]
     with torch.inference_mode():
         got, wanted = spliced(some), torch.cat([naive(one[None]) for one in some])
@@ -133,7 +127,9 @@ def test_a_few_passes_serve_all_coalitions(architecture, players, passes):
 
 def test_what_hears_everything_is_played_for_each_coalition():
     spliced, _ = game(small("rawnet2"), hiss(64_600), 5)
-    assert spliced.each == 1 and len(spliced._rest) == 2  # the stem is spliced nevertheless
+    assert (
+        spliced.each == 1 and len(spliced.games[0]._rest) == 2
+    )  # the stem is spliced nevertheless
 
 
 def test_a_stage_is_spliced_only_where_that_saves_passes():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from toys import Linear, Tone, hiss, toy, waveform, with_tone
+from toys import Linear, Tone, fused, hiss, toy, waveform, with_tone
 
+from detectors import Config, Detector
 from detectors.config import Calibration
-from detectors.models.fusion import Fusion
 from detectors.models.network import Network
 from explain import ExplainError, explain, methods
 
@@ -105,15 +105,6 @@ def test_a_network_that_reads_whole_windows_only_is_refused():
     assert "sliding-window" not in methods(fixed)
     with pytest.raises(ExplainError, match="reads whole windows only"):
         explain(fixed, waveform(hiss()), "sliding-window")
-    parts = [
-        {
-            "name": name,
-            "architecture": name,
-            "options": {},
-            "frontend": "raw",
-            "frontend_options": {},
-        }
-        for name in ("res-tssdnet", "rawgat-st")
-    ]
-    assert "sliding-window" in methods(toy(Fusion(parts[:1]), options={"members": parts[:1]}))
-    assert "sliding-window" not in methods(toy(Fusion(parts), options={"members": parts}))
+    parts = [Detector(Config(name, name, frontend="raw")) for name in ("res-tssdnet", "rawgat-st")]
+    assert "sliding-window" in methods(fused(parts[0]))
+    assert "sliding-window" not in methods(fused(*parts))
