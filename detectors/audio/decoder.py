@@ -1,6 +1,6 @@
 """Decoding hostile sound: a path, bytes or (rate, array) in, one channel at 16 kHz out.
 
-WAV is decoded by `wav`, everything else (FLAC, MP3, Ogg, Opus, M4A, AAC, WebM, AMR, ...) by
+WAV and AIFF are decoded by `pcm`, all else (FLAC, MP3, Ogg, Opus, M4A, AAC, WebM, AMR, ...) by
 FFmpeg's libraries, which read to the end of a file where others stop at the length that its header
 claims. Recordings come from strangers, so FFmpeg gets only the demuxers and decoders named below
 and no address that a file refers to. Nothing is decoded before it is asked for, and little at a
@@ -25,7 +25,7 @@ from av.stream import Disposition
 from .chained import Section, recordings
 from .durations import mp3_promise, ogg_ends
 from .mixing import BLOCK, Block, Levels, check_format, mix, too_long
-from .wav import wav_blocks, wav_layout
+from .pcm import pcm_blocks, pcm_layout
 from .waveform import AudioError
 
 Source = str | Path | bytes | tuple[int, np.ndarray]
@@ -114,14 +114,14 @@ def _open(
     file = stack.enter_context(io.BytesIO(source) if isinstance(source, bytes) else _file(source))
     if not file.read(1):
         raise AudioError("empty", "The file is empty.")
-    layout = wav_layout(file)
+    layout = pcm_layout(file)
     if layout:
         check_format(layout.rate, layout.channels)
         if layout.seconds > limit:
             raise too_long(limit)
-        found = Decoded("wav", layout.codec, layout.rate, layout.channels)
+        found = Decoded(layout.container, layout.codec, layout.rate, layout.channels)
         found.promised, found.notes = layout.promised, list(layout.notes)
-        return found, ((layout.rate, b) for b in wav_blocks(file, layout, BLOCK))
+        return found, ((layout.rate, b) for b in pcm_blocks(file, layout, BLOCK))
     sections = recordings(file)
     found, blocks = _ffmpeg(sections[0], track, stack)
     if len(sections) > 1:

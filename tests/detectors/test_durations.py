@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from detectors.audio.chained import recordings
 from detectors.audio.durations import mp3_promise, ogg_ends
-from detectors.audio.wav import wav_blocks, wav_layout
+from detectors.audio.pcm import pcm_blocks, pcm_layout
 
 CHUNK = st.builds(
     lambda name, size, body: name + size.to_bytes(4, "little") + body,
@@ -46,11 +46,11 @@ def test_a_reader_answers_and_keeps_its_place(ask, content, place):
 @given(content=ANY)
 def test_a_layout_lies_inside_the_file(content):
     file = io.BytesIO(content)
-    layout = wav_layout(file)
+    layout = pcm_layout(file)
     if layout is not None:
         assert all(0 <= start < end <= len(content) for start, end in layout.spans)
         if layout.channels:
-            blocks = list(wav_blocks(file, layout, 7))
+            blocks = list(pcm_blocks(file, layout, 7))
             assert sum(len(block) for block in blocks) * layout.frame <= len(content)
 
 

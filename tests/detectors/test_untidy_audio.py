@@ -108,6 +108,27 @@ def test_every_kind_of_plain_sample_is_decoded_as_libsndfile_does(tag, bits, dty
         assert np.abs(read(data).samples - expected).max() < 1e-6
 
 
+@pytest.mark.parametrize("size", [0, 8, 20_000, 0x7FFFFFFF, 0xFFFFFFFF])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+def test_the_same_holds_for_aiff(subtype, size):
+    data = bytearray(sndfile("AIFF", subtype, 22_050))
+    expected = read(bytes(data))
+    assert whole(expected) and expected.facts.notes == ()
+    place = data.index(b"SSND") + 4
+    data[place : place + 4] = struct.pack(">I", size)
+    wave = read(bytes(data), max_seconds=60)
+    assert "all that follows was read" in note(wave)
+    assert np.array_equal(wave.samples, expected.samples)
+
+
+@pytest.mark.parametrize("long", [0, 64_000, 0xFFFFFFFFFFFFFFFF])
+def test_the_same_holds_for_rf64(long):
+    sizes = chunk(b"ds64", struct.pack("<QQQI", 0, long, 0, 0))
+    data = wav(pcm(VOICE), 0xFFFFFFFF)
+    wave = read(b"RF64" + b"\xff" * 4 + b"WAVE" + sizes + data[12:], max_seconds=60)
+    assert whole(wave) and len(wave.facts.notes) == (long != 64_000)
+
+
 def test_a_flac_of_unknown_length_is_read():
     data = bytearray(sndfile("FLAC", "PCM_16"))
     data[21] &= 0xF0

@@ -1,11 +1,11 @@
-"""WAV of plain samples, found and decoded here: where samples lie counts, not what a header claims.
+"""WAV and AIFF of plain samples: where these lie counts, not what a header claims.
 
-No decoder of a library sees the header, whose lies are many: recorders that write to a pipe promise
-0, 2,000,000,000 or 0xFFFFFFFF bytes, others stop counting at some point or start a second data
-chunk.
+They are found and decoded here, since headers lie in many ways: recorders that write to a pipe
+promise 0, 2,000,000,000 or 0xFFFFFFFF bytes, others stop counting at some point or start a second
+data chunk.
 
-Source: Microsoft and IBM, Multimedia Programming Interface 1.0 (1991), "WAVE"; for the two 8-bit
-laws ITU-T G.711 (1988).
+Source: Microsoft and IBM, Multimedia Programming Interface 1.0 (1991), "WAVE"; EBU Tech 3306 (2009)
+for RF64; Apple, Audio Interchange File Format 1.3 (1989); ITU-T G.711 (1988) for the 8-bit laws.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
@@ -29,6 +29,7 @@ CODECS = {
     (6, 8): "pcm_alaw",
     (7, 8): "pcm_mulaw",
 }
+AIFF_CODECS = {1: "pcm_s8", 2: "pcm_s16", 3: "pcm_s24", 4: "pcm_s32"}  # by bytes
 EXTENSIBLE = 0xFFFE  # the tag stands in the GUID
 PLACEHOLDER = 1_000_000_000  # bytes: who promises so many and has them not did not know
 AFTER_DATA = (b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"_PMX", b"cue ", b"smpl", b"fact")
@@ -37,8 +38,10 @@ TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICS")  # that other formats' taggers a
 
 @dataclass(frozen=True)
 class Layout:
-    """What a WAV file holds: spans are (start, end) in bytes, promised counts seconds."""
+    """What a file holds: spans are (start, end) in bytes, promised counts seconds."""
 
+    container: str
+    order: str  # of bytes: "<" with the lowest first, or ">"
     codec: str
     rate: int
     channels: int
@@ -49,7 +52,7 @@ class Layout:
     @property
     def frame(self) -> int:
         """Bytes that one sample of every channel takes."""
-        return _width(self.codec) * self.channels
+        return _width(self.codec) * max(1, self.channels)
 
     @property
     def seconds(self) -> float:
@@ -57,30 +60,42 @@ class Layout:
         return sum(end - start for start, end in self.spans) / (self.frame * max(1, self.rate))
 
 
-def wav_layout(file: BinaryIO) -> Layout | None:
-    """Find format and samples of a WAV file.
+def pcm_layout(file: BinaryIO) -> Layout | None:
+    """Find format and samples of a WAV, RF64 or AIFF file.
 
     Returns:
-        None for what is no WAV, or encoded in another way than as plain samples, A-law or mu-law.
+        None for any other file, and one that is encoded as anything but plain samples, A-law or
+        mu-law.
     """
     file.seek(0)
     head = file.read(12)
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:] == b"WAVE":
+        container, order, skipped = "wav", "<", 0
+    elif head[:4] == b"FORM" and head[8:] == b"AIFF":
+        container, order, skipped = "aiff", ">", 8
+    else:
         return None
     there = file.seek(0, io.SEEK_END)
     form: tuple[str, int, int] | None = None
     spans: list[tuple[int, int]] = []
     notes: list[str] = []
-    promised, found = 0, False
-    for name, start, size in _chunks(file, there):
-        if name == b"fmt " and form is None:
+    promised, found, long = 0, False, 0
+    for name, start, size in _chunks(file, there, order):
+        if name in (b"fmt ", b"COMM", b"ds64"):
             file.seek(start)
-            form = _format(file.read(min(size, 40)))
-        if name != b"data" or form is None:
+            content = file.read(min(size, 40))
+            if name == b"ds64":  # of RF64: the lengths that 32 bits cannot hold
+                long = int.from_bytes(content[8:16], "little")
+            elif form is None:
+                form = _wav_format(content) if order == "<" else _aiff_format(content)
+        if name not in (b"data", b"SSND") or form is None:
             continue
+        if size == 0xFFFFFFFF and head[:4] != b"RIFF":
+            size = long or size
+        start, size = start + skipped, max(0, size - skipped)
         found = True
         end = min(start + size, there)
-        if end < there and not _chunk_follows(file, end, there):
+        if end < there and not _chunk_follows(file, end, there, order):
             known = "does not say how long it is" if size == 0 else "promises less than is there"
             notes.append(f"the header {known}: all that follows was read")
             end = there
@@ -96,12 +111,12 @@ def wav_layout(file: BinaryIO) -> Layout | None:
         return None
     if len(spans) > 1:
         notes.append(f"{len(spans)} data chunks: all were read")
-    layout = Layout(*form, tuple(spans), None, tuple(notes))
+    layout = Layout(container, order, *form, tuple(spans), None, tuple(notes))
     missing = promised / (layout.frame * max(1, layout.rate))
-    return Layout(*form, tuple(spans), layout.seconds + missing, tuple(notes))
+    return replace(layout, promised=layout.seconds + missing)
 
 
-def wav_blocks(file: BinaryIO, layout: Layout, frames: int) -> Iterator[np.ndarray]:
+def pcm_blocks(file: BinaryIO, layout: Layout, frames: int) -> Iterator[np.ndarray]:
     """Decode to blocks of (n, channels) float32 with n up to `frames`; full scale is 1."""
     width, size = _width(layout.codec), layout.frame
     for start, end in layout.spans:
@@ -110,10 +125,10 @@ def wav_blocks(file: BinaryIO, layout: Layout, frames: int) -> Iterator[np.ndarr
         while left and (data := file.read(min(left, frames * size))):
             left -= len(data)
             data = data[: len(data) // size * size]
-            yield _decoded(data, layout.codec, width).reshape(-1, layout.channels)
+            yield _decoded(data, layout.codec, width, layout.order).reshape(-1, layout.channels)
 
 
-def _decoded(data: bytes, codec: str, width: int) -> np.ndarray:
+def _decoded(data: bytes, codec: str, width: int, order: str) -> np.ndarray:
     if codec in ("pcm_alaw", "pcm_mulaw"):
         table = ALAW if codec == "pcm_alaw" else MULAW
         return table[np.frombuffer(data, np.uint8)]
@@ -121,14 +136,14 @@ def _decoded(data: bytes, codec: str, width: int) -> np.ndarray:
         return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
     if width == 3:  # as the upper bytes of 32 bits
         wide = np.zeros((len(data) // 3, 4), np.uint8)
-        wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+        lowest_first = 1 if order == "<" else -1
+        wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)[:, ::lowest_first]
         return wide.view("<i4")[:, 0].astype(np.float32) / 2.0**31
     kind = "f" if codec[4] == "f" else "i"
-    samples = np.frombuffer(data, f"<{kind}{width}")
+    samples = np.frombuffer(data, f"{order}{kind}{width}")
     with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, and is refused
-        return samples.astype(np.float32) / (
-            1 if kind == "f" else np.float32(2.0 ** (8 * width - 1))
-        )
+        full_scale = 1.0 if kind == "f" else 2.0 ** (8 * width - 1)
+        return samples.astype(np.float32) / np.float32(full_scale)
 
 
 def _law(segments: np.ndarray, steps: np.ndarray, a: bool) -> np.ndarray:
@@ -151,7 +166,7 @@ def _table(flip: int, a: bool) -> np.ndarray:
 ALAW, MULAW = _table(0x55, True), _table(0xFF, False)
 
 
-def _format(chunk: bytes) -> tuple[str, int, int] | None:
+def _wav_format(chunk: bytes) -> tuple[str, int, int] | None:
     """Codec, rate and channels of a format chunk, None where it is none that is decoded here."""
     if len(chunk) < 16:
         return None
@@ -164,11 +179,22 @@ def _format(chunk: bytes) -> tuple[str, int, int] | None:
     return (codec, rate, channels) if codec else None
 
 
+def _aiff_format(chunk: bytes) -> tuple[str, int, int] | None:
+    """The same of AIFF, whose sample rate is a float of 80 bits."""
+    if len(chunk) < 18:
+        return None
+    channels, _, bits, exponent, mantissa = struct.unpack(">HIHHQ", chunk[:18])
+    codec = AIFF_CODECS.get((bits + 7) // 8)
+    if codec is None or not 16_383 <= exponent < 16_383 + 31:
+        return None
+    return codec, round(mantissa / 2 ** (16_383 + 63 - exponent)), channels
+
+
 def _width(codec: str) -> int:
     return 1 if codec.endswith("law") else int(codec[5:]) // 8
 
 
-def _chunks(file: BinaryIO, there: int) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(file: BinaryIO, there: int, order: str) -> Iterator[tuple[bytes, int, int]]:
     """The name, position and size of each chunk, even of one that reaches beyond the end."""
     start = 12
     for _ in range(1000):
@@ -176,27 +202,29 @@ def _chunks(file: BinaryIO, there: int) -> Iterator[tuple[bytes, int, int]]:
         header = file.read(8)
         if len(header) < 8:
             return
-        name, size = struct.unpack("<4sI", header)
+        name, size = struct.unpack(f"{order}4sI", header)
         yield name, start + 8, size
         start += 8 + size
-        if start < there and size % 2 and not _is_chunk(file, start, there):
+        if start < there and size % 2 and not _is_chunk(file, start, there, order):
             start += 1  # chunks of odd size are padded, by most
 
 
-def _chunk_follows(file: BinaryIO, place: int, there: int) -> bool:
+def _chunk_follows(file: BinaryIO, place: int, there: int, order: str) -> bool:
     """Whether the data end where their header says so: with the file, a chunk or a tag."""
     file.seek(place)
     rest = file.read(9)
     if len(rest) < 9 or rest.startswith(TAGS):
         return True
-    return _is_chunk(file, place, there) or _is_chunk(file, place + 1, there)
+    return any(_is_chunk(file, start, there, order) for start in (place, place + 1))
 
 
-def _is_chunk(file: BinaryIO, place: int, there: int) -> bool:
+def _is_chunk(file: BinaryIO, place: int, there: int, order: str) -> bool:
     file.seek(place)
     header = file.read(8)
     if len(header) < 8:
         return False
-    name, size = struct.unpack("<4sI", header)
+    name, size = struct.unpack(f"{order}4sI", header)
     printable = all(32 <= byte < 127 for byte in name)
-    return name in AFTER_DATA or (printable and (size <= there - place - 8 or name == b"data"))
+    return name in AFTER_DATA or (
+        printable and (size <= there - place - 8 or name in (b"data", b"SSND"))
+    )
