@@ -7,7 +7,7 @@ print(load("cnn").score(read("clip.m4a")).p_fake())
 from pathlib import Path
 
 from .audio import AudioError, Facts, Waveform, read
-from .config import Config, DetectorError
+from .config import Config
 from .detector import Detector, Score, Window
 from .errors import HearsayError
 from .folder import BUNDLED
@@ -17,7 +17,6 @@ __all__ = [
     "AudioError",
     "Config",
     "Detector",
-    "DetectorError",
     "Facts",
     "HearsayError",
     "Score",

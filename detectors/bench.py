@@ -22,8 +22,9 @@ import torch
 from . import bundled, load
 from .audio import RATE, bare
 from .catalog import CATALOG
-from .config import Config, DetectorError
+from .config import Config
 from .detector import Detector
+from .errors import HearsayError
 from .runtime import peak_mb, prepare
 from .tables import cell, table
 
@@ -81,7 +82,7 @@ def open_or_make(name: str) -> Detector:
     try:
         return Detector(config)
     except ValueError as error:
-        raise DetectorError(f"'{name}' cannot be measured by its name alone: {error}") from error
+        raise HearsayError(f"'{name}' cannot be measured by its name alone: {error}") from error
 
 
 def _row(name: str, detector: Detector, threads: int) -> dict[str, Any]:

@@ -25,10 +25,6 @@ POOLINGS = {
 }
 
 
-class DetectorError(HearsayError):
-    """A detector that cannot be opened, said in one sentence."""
-
-
 @dataclass(frozen=True, config=STRICT)
 class Calibration:
     """Pooled logit -> LLR (scale, offset), and what dev says about LLRs.

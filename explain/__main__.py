@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from detectors import DetectorError, bundled, bundled_config, load, read
+from detectors import HearsayError, bundled, bundled_config, load, read
 from detectors.commandline import Commands, add_max_unreadable, count, natural, output, run
 from detectors.detector import Detector
 from detectors.files import write
@@ -195,7 +195,7 @@ def summary(explanation: Explanation) -> str:
 def _best() -> Detector:
     names = bundled()
     if not names:
-        raise DetectorError("No detector is bundled here; name one with --detector.")
+        raise HearsayError("No detector is bundled here; name one with --detector.")
     return load(min(names, key=lambda name: bundled_config(name).rank))
 
 
