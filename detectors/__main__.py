@@ -111,7 +111,7 @@ def _import(options: argparse.Namespace) -> int:
     if options.split and not options.manifest:
         raise HearsayError("--split is of the clips of --manifest, which is missing.")
     registry.check_name(options.name)
-    checkpoint, said = options.checkpoint, "not calibrated"
+    checkpoint, calibration = options.checkpoint, "not calibrated"
     if options.url:
         from .importers.download import download  # httpx takes a while to import
 
@@ -129,9 +129,9 @@ def _import(options: argparse.Namespace) -> int:
     if options.manifest:
         split = options.split or "dev"
         detector = _calibrated(detector, options.manifest, split, options.max_unreadable)
-        said = f"calibrated on {split} of {options.manifest.name}"
+        calibration = f"calibrated on {split} of {options.manifest.name}"
     origin = without_secrets(options.url) if options.url else checkpoint
-    card = f"# {options.name}\n\nImported from {origin}; {said}.\n"
+    card = f"# {options.name}\n\nImported from {origin}; {calibration}.\n"
     if options.out:
         detector.save(options.out, card)
         print(options.out)

@@ -102,14 +102,14 @@ class Assessment:
         """The same with the verdict of another detector; an error where it has none."""
         names = [result.name for result in self.models]
         if name not in names:
-            said = f"No detector '{name}' is in service; there are: {', '.join(names) or 'none'}."
+            reason = f"No detector '{name}' is in service; there are: {', '.join(names) or 'none'}."
             return Assessment(
                 self.file,
                 self.prior,
                 models=self.models,
                 facts=self.facts,
                 read_ms=self.read_ms,
-                error=said,
+                error=reason,
                 error_kind="no-detector",
                 notices=self.notices,
             )

@@ -193,7 +193,7 @@ class Detector:
         hiss = np.random.default_rng(0).normal(0, 0.05, self.config.window).astype(np.float32)
         try:
             (logit,) = self.window_logits(hiss, [0])
-        except Exception as error:  # anything, of whatever operation the picture does not fit
+        except Exception as error:  # anything, of whatever operation the features do not fit
             raise HearsayError(
                 f"{self.config.name} cannot score a window, so its front-end does not fit its "
                 f"network: {reason(error)}."
@@ -262,10 +262,10 @@ def check_weights(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
         "misshapen": misshapen,
         "NaN or infinite": unusable,
     }
-    said = [
+    described = [
         f"{len(k)} {what} ({', '.join(k[:4])}{', ...' if k[4:] else ''})"
         for what, k in faults.items()
         if k
     ]
-    if said:
-        raise ValueError(f"The weights do not fit the architecture: {'; '.join(said)}.")
+    if described:
+        raise ValueError(f"The weights do not fit the architecture: {'; '.join(described)}.")

@@ -57,8 +57,8 @@ def _decode(audio: str | bytes | list[float]) -> bytes | tuple[int, np.ndarray]:
             audio = base64.b64decode(audio, validate=True)
         return audio if isinstance(audio, bytes) else (RATE, np.asarray(audio, dtype=np.float32))
     except (ValueError, TypeError):
-        said = "The audio is neither a file written in base64 nor a list of numbers."
-        raise AudioError("unreadable", said) from None
+        reason = "The audio is neither a file written in base64 nor a list of numbers."
+        raise AudioError("unreadable", reason) from None
 
 
 set_model(ServedDetector())

@@ -18,8 +18,8 @@ def render(template: str, **values: Any) -> str:
 
 def signed(value: float) -> str:
     """A value with its sign and two digits that say something: "+1.3", "-0.04", "0.00"."""
-    said = f"{value:+.2f}" if abs(value) < 0.095 else f"{value:+.1f}"
-    return said if float(said) else said[1:]
+    text = f"{value:+.2f}" if abs(value) < 0.095 else f"{value:+.1f}"
+    return text if float(text) else text[1:]
 
 
 def side(value: float) -> str:

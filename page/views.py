@@ -267,12 +267,12 @@ def evidence_card(
 
 def _parts_in_words(parts: Sequence[Part]) -> str:
     """The strongest decisive parts."""
-    said = [
+    listed = [
         f"{part.start_s:.1f} to {part.end_s:.1f} s"
         + (f", {part.low_hz / 1000:.1f} to {part.high_hz / 1000:.1f} kHz" if _banded(part) else "")
         for part in parts[:3]
     ]
-    return "; ".join(said) + (f" and {len(parts) - 3} more" if len(parts) > 3 else "")
+    return "; ".join(listed) + (f" and {len(parts) - 3} more" if len(parts) > 3 else "")
 
 
 def _banded(part: Part) -> bool:

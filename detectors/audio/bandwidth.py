@@ -26,5 +26,5 @@ def bandwidth(samples: np.ndarray) -> float:
         power += np.square(np.abs(spectrum)).sum(axis=0)
     smooth = np.convolve(power, np.full(16, 1 / 16), mode="same")
     hz = np.fft.rfftfreq(size, 1 / RATE)
-    heard = smooth > smooth[hz >= 100].max() * 10**-5.5
-    return float(hz[heard].max()) if heard.any() else 0.0
+    present = smooth > smooth[hz >= 100].max() * 10**-5.5
+    return float(hz[present].max()) if present.any() else 0.0

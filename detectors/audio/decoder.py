@@ -99,8 +99,8 @@ def decode(
             levels = Levels(found.codec)
             mix(blocks, levels, limit, channel, write)
         except OSError as error:  # a failing disk, a file of /proc
-            said = error.strerror or type(error).__name__
-            raise AudioError("unreadable", f"The file could not be read: {said}.") from error
+            reason = error.strerror or type(error).__name__
+            raise AudioError("unreadable", f"The file could not be read: {reason}.") from error
     found.peak, found.clipped = levels.peak, levels.clipped
     found.channel_instead = levels.channel_instead
     return found

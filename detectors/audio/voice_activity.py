@@ -59,15 +59,15 @@ def _silero() -> tuple[Any, Callable[..., list[dict[str, int]]]]:
 def speech_seconds(samples: np.ndarray) -> float:
     """Seconds of speech in (n,) samples at 16 kHz.
 
-    More than ten minutes are sampled: what is heard in 20 evenly spaced stretches of 30 s is scaled
+    More than ten minutes are sampled: the speech in 20 evenly spaced stretches of 30 s is scaled
     to the whole. Where they hold none, all is searched, and the first stretch with speech counts.
     """
     n, size = len(samples), 30 * RATE
     if n <= 600 * RATE:
         return _speech(samples)
-    heard = sum(_speech(samples[i : i + size]) for i in np.linspace(0, n - size, 20).astype(int))
-    if heard:
-        return heard * n / (20 * size)
+    speech = sum(_speech(samples[i : i + size]) for i in np.linspace(0, n - size, 20).astype(int))
+    if speech:
+        return speech * n / (20 * size)
     return next(filter(None, (_speech(samples[i : i + size]) for i in range(0, n, size))), 0.0)
 
 

@@ -65,8 +65,8 @@ def _fetch(client: httpx.Client, url: str, part: Path, limit: int) -> None:
             part.unlink()  # as long as the file or longer, and still not taken: begin anew
             return _fetch(client, url, part, limit)
         if answer.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
-            said = f"the server answers {answer.status_code}"
-            raise HearsayError(f"{without_secrets(url)} cannot be had: {said}.")
+            reason = f"the server answers {answer.status_code}"
+            raise HearsayError(f"{without_secrets(url)} cannot be had: {reason}.")
         goes_on = answer.headers.get("Content-Range", "").startswith(f"bytes {size}-")
         size = size if goes_on else 0
         with part.open("ab" if goes_on else "wb") as file:
@@ -74,8 +74,8 @@ def _fetch(client: httpx.Client, url: str, part: Path, limit: int) -> None:
                 size += len(block)
                 if size > limit:
                     part.unlink()
-                    said = f"it has more than {limit} bytes"
-                    raise HearsayError(f"{without_secrets(url)} is not kept: {said}.")
+                    reason = f"it has more than {limit} bytes"
+                    raise HearsayError(f"{without_secrets(url)} is not kept: {reason}.")
                 file.write(block)
 
 

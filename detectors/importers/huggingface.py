@@ -160,7 +160,9 @@ def _mapping(
     if not others or set(others) & set(fake):
         raise HearsayError(f"{there}: at least one must mean real, and none can mean both.")
     sides = {"fake": fake, "real": others}
-    return {side: [k for k in sorted(labels) if labels[k] in said] for side, said in sides.items()}
+    return {
+        side: [k for k in sorted(labels) if labels[k] in names] for side, names in sides.items()
+    }
 
 
 def _pretrained(folder: Path, kind: Any) -> PreTrainedModel:

@@ -1,4 +1,4 @@
-"""A small convolutional network on a time-frequency picture, with attentive pooling over time."""
+"""A small convolutional network on a spectrogram, with attentive pooling over time."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,7 +11,7 @@ from .network import Network, Stage, layers_of
 class AttentivePool(nn.Module):
     """Attention-weighted mean and standard deviation over time: (b, c, t) -> (b, 2c).
 
-    Okabe et al. 2018, "Attentive statistics pooling for deep speaker embedding", eq. 5-6. heard:
+    Okabe et al. 2018, "Attentive statistics pooling for deep speaker embedding", eq. 5-6. present:
     (b, t) bool, at least one a row: the columns that are pooled, all by default.
     """
 
@@ -21,10 +21,10 @@ class AttentivePool(nn.Module):
             nn.Conv1d(channels, hidden, 1), nn.Tanh(), nn.Conv1d(hidden, channels, 1)
         )
 
-    def forward(self, x: Tensor, heard: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
         weight = self.attend(x)
-        if heard is not None:
-            weight = weight.masked_fill(~heard[:, None], -torch.inf)
+        if present is not None:
+            weight = weight.masked_fill(~present[:, None], -torch.inf)
         weight = weight.softmax(dim=-1)
         mean = (weight * x).sum(dim=-1)
         variance = (weight * x.square()).sum(dim=-1) - mean.square()
@@ -49,7 +49,7 @@ def block(inputs: int, outputs: int, stride: tuple[int, int]) -> nn.Sequential:
 
 
 def stem(outputs: int, stride: int | tuple[int, int]) -> nn.Sequential:
-    """The first convolution of a picture: (b, 1, h, w) -> (b, outputs, ...)."""
+    """The first convolution of a spectrogram: (b, 1, h, w) -> (b, outputs, ...)."""
     convolution = nn.Conv2d(1, outputs, 5, stride=stride, padding=2, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
 
@@ -105,7 +105,7 @@ class FrameNetwork(Network):
 class CNN(FrameNetwork):
     """Four convolutional blocks, frequency folded into channels, attentive pooling, one logit.
 
-    forward: (b, 1, bands, frames) -> (b,). `bands` must be the picture's height.
+    forward: (b, 1, bands, frames) -> (b,). `bands` must be the spectrogram's height.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
-"""The smallest detector: one convolution and one linear layer on a picture of about a second, after
-the CNN of J. Banta's audio-deepfake-detection; the baseline that the others must beat.
+"""The smallest detector: one convolution and one linear layer on about a second, after the
+CNN of J. Banta's audio-deepfake-detection; the baseline that the others must beat.
 
 Parameter names are those of its checkpoints.
 """
@@ -19,10 +19,10 @@ CHUNK = 80  # frames that the linear layer reads
 class CNNLite(Network):
     """Picture to logit: (b, 1, bands, frames) -> (b,), positive = spoof.
 
-    The picture is cut into chunks of 80 frames, each with a P(spoof) of its own, and the clip's
+    The spectrogram is cut into chunks of 80 frames, each with a P(spoof) of its own, and the clip's
     P(spoof) is their root mean square. Frames that fill no chunk are left out (the original filled
     them up with zeros, so that every whole second of sound ended in a chunk of silence); only a
-    picture shorter than one chunk is filled up.
+    spectrogram shorter than one chunk is filled up.
     """
 
     def __init__(self, bands: int = 80, channels: int = 16) -> None:
@@ -41,10 +41,10 @@ class CNNLite(Network):
     def gradcam_layers(self) -> Sequence[nn.Module]:
         return [self.maps]  # the chunks' maps side by side
 
-    def head(self, picture: Tensor) -> Tensor:
+    def head(self, spectrogram: Tensor) -> Tensor:
         """Picture -> class logits of its chunks (b, chunks, 2), in the order spoof, bona fide."""
-        picture = F.pad(picture, (0, max(0, CHUNK - picture.shape[-1])))
-        chunks = picture.unfold(-1, CHUNK, CHUNK).movedim(3, 1)  # (b, chunks, 1, bands, CHUNK)
+        spectrogram = F.pad(spectrogram, (0, max(0, CHUNK - spectrogram.shape[-1])))
+        chunks = spectrogram.unfold(-1, CHUNK, CHUNK).movedim(3, 1)  # (b, chunks, 1, bands, CHUNK)
         b, count = chunks.shape[:2]
         x = self.layer1(chunks.flatten(0, 1)).unflatten(0, (b, count))
         c, rows, columns = x.shape[2:]
@@ -52,8 +52,8 @@ class CNNLite(Network):
         x = x.unflatten(3, (count, columns)).permute(0, 3, 1, 2, 4)
         return self.layer2(x.flatten(2))
 
-    def forward(self, picture: Tensor) -> Tensor:
-        spoof, bonafide = self.head(picture).unbind(dim=2)
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        spoof, bonafide = self.head(spectrogram).unbind(dim=2)
         return rms_logit(spoof - bonafide)
 
 

@@ -44,9 +44,9 @@ class WhisperMel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = nn.functional.pad(x, (0, self.samples - x.shape[-1]))  # a negative pad cuts
-        picture = self.mel(x)[..., :-1].clamp_min(1e-10).log10()
-        loudest = picture.amax(dim=(1, 2), keepdim=True)
-        return (picture.maximum(loudest - 8) + 4) / 4
+        mel = self.mel(x)[..., :-1].clamp_min(1e-10).log10()
+        loudest = mel.amax(dim=(1, 2), keepdim=True)
+        return (mel.maximum(loudest - 8) + 4) / 4
 
 
 class KaldiMel(nn.Module):
@@ -60,9 +60,9 @@ class KaldiMel(nn.Module):
         self.mels, self.frames, self.mean, self.std = mels, frames, mean, std
 
     def forward(self, x: Tensor) -> Tensor:
-        picture = _fbank(x, num_mel_bins=self.mels, window_type="hanning")
-        picture = nn.functional.pad(picture, (0, 0, 0, self.frames - picture.shape[1]))
-        return (picture - self.mean) / (2 * self.std)
+        mel = _fbank(x, num_mel_bins=self.mels, window_type="hanning")
+        mel = nn.functional.pad(mel, (0, 0, 0, self.frames - mel.shape[1]))
+        return (mel - self.mean) / (2 * self.std)
 
 
 class StackedMel(nn.Module):
@@ -76,11 +76,11 @@ class StackedMel(nn.Module):
         self.mels, self.stride = mels, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        picture = _fbank(x * 2**15, num_mel_bins=self.mels, window_type="povey")
-        variance, mean = torch.var_mean(picture, dim=1, keepdim=True)
-        picture = (picture - mean) / (variance + 1e-7).sqrt()
-        whole = picture.shape[1] // self.stride
-        return picture[:, : whole * self.stride].reshape(len(x), whole, self.mels * self.stride)
+        mel = _fbank(x * 2**15, num_mel_bins=self.mels, window_type="povey")
+        variance, mean = torch.var_mean(mel, dim=1, keepdim=True)
+        mel = (mel - mean) / (variance + 1e-7).sqrt()
+        whole = mel.shape[1] // self.stride
+        return mel[:, : whole * self.stride].reshape(len(x), whole, self.mels * self.stride)
 
 
 def _fbank(x: Tensor, **settings: Any) -> Tensor:

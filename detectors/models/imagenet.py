@@ -13,14 +13,14 @@ TRUNKS = ("tuned", "frozen")
 
 
 class ImageNetTrunk(Network):
-    """A picture to one logit: (b, 1, bands, frames) of any size -> (b,).
+    """A spectrogram to one logit: (b, 1, bands, frames) of any size -> (b,).
 
-    The picture is standardised by its own mean and deviation, as photographs are by ImageNet's,
+    The spectrogram is standardised by its own mean and deviation, as photographs are by ImageNet's,
     and stands in all three colours. The trunk's last map is averaged over bands and frames. trunk:
     "tuned", or "frozen" for training that changes nothing but the last layer.
     """
 
-    smallest = 32  # pixels of either side; smaller pictures are stretched
+    smallest = 32  # pixels of either side; smaller ones are interpolated
 
     def __init__(self, features: nn.Sequential, channels: int, dropout: float, trunk: str) -> None:
         """features: the trunk, whose last map has `channels`."""
@@ -39,12 +39,12 @@ class ImageNetTrunk(Network):
         """Map of `features` (b, channels, rows, columns) -> (b,)."""
         return self.out(self.drop(x.mean(dim=(2, 3)))).squeeze(-1)
 
-    def forward(self, picture: Tensor) -> Tensor:
-        height, width = (max(side, self.smallest) for side in picture.shape[2:])
-        if picture.shape[2:] != (height, width):
-            picture = F.interpolate(picture, size=(height, width), mode="bilinear")
-        picture = F.layer_norm(picture, picture.shape[1:])
-        return self.head(self.features(picture.expand(-1, 3, -1, -1)))
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        height, width = (max(side, self.smallest) for side in spectrogram.shape[2:])
+        if spectrogram.shape[2:] != (height, width):
+            spectrogram = F.interpolate(spectrogram, size=(height, width), mode="bilinear")
+        spectrogram = F.layer_norm(spectrogram, spectrogram.shape[1:])
+        return self.head(self.features(spectrogram.expand(-1, 3, -1, -1)))
 
     def tune(self) -> None:
         """Give gradients to what training may change."""

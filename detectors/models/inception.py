@@ -1,4 +1,4 @@
-"""Inception-v3 (Szegedy et al. 2016, arXiv:1512.00567) on a time-frequency picture."""
+"""Inception-v3 (Szegedy et al. 2016, arXiv:1512.00567) on a spectrogram."""
 
 from collections import OrderedDict
 

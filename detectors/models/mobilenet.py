@@ -1,4 +1,4 @@
-"""MobileNet-v2 (Sandler et al. 2018, arXiv:1801.04381) on a time-frequency picture."""
+"""MobileNet-v2 (Sandler et al. 2018, arXiv:1801.04381) on a spectrogram."""
 
 from .imagenet import ImageNetTrunk
 

@@ -1,6 +1,6 @@
 """Prosodic features: a small convolutional network for each group, joined by a head.
 
-It runs over time, and in the group that is a picture over frequency as well.
+It runs over time, and in the group that is a spectrogram over frequency as well.
 """
 
 from collections.abc import Iterable, Sequence

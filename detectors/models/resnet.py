@@ -1,4 +1,4 @@
-"""ResNet-18 (He et al. 2016, arXiv:1512.03385) on a time-frequency picture."""
+"""ResNet-18 (He et al. 2016, arXiv:1512.03385) on a spectrogram."""
 
 from collections.abc import Callable
 

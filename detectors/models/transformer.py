@@ -2,8 +2,8 @@
 
 The structure is that of Distill-MOS (Stahl and Gamper 2025, arXiv:2502.05356), a small network that
 learned speech quality from XLS-R embeddings; training starts from its published weights. Quality
-and synthesis leave similar traces, and the complex spectrum keeps the phase that a log-mel picture
-drops.
+and synthesis leave similar traces, and the complex spectrum keeps the phase that a log-mel
+spectrogram drops.
 """
 
 import math

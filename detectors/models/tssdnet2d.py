@@ -1,4 +1,4 @@
-"""Res-TSSDNet on a picture (Hua et al. 2021, arXiv:2106.06341): the residual modules of the
+"""Res-TSSDNet on a spectrogram (Hua et al. 2021, arXiv:2106.06341): the residual modules of the
 one-dimensional network with two-dimensional layers, after a constant-Q transform."""
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""VGG-16 (Simonyan and Zisserman 2015, arXiv:1409.1556) on a time-frequency picture."""
+"""VGG-16 (Simonyan and Zisserman 2015, arXiv:1409.1556) on a spectrogram."""
 
 from .imagenet import ImageNetTrunk
 
@@ -7,7 +7,7 @@ class VGG16(ImageNetTrunk):
     """Thirteen 3x3 convolutions with batch norm, 14.7 M parameters at width 1.
 
     forward: (b, 1, bands, frames) -> (b,). The mean over the map stands for the original's three
-    linear layers, which fit one picture size and hold nine tenths of its weights. ImageNet weights
+    linear layers, which fit one image size and hold nine tenths of its weights. ImageNet weights
     fit width 1 alone.
     """
 

@@ -25,7 +25,7 @@ class Pooled:
     """Logits when the network pools the moments of a coalition of windows alone.
 
     A game as `splicing.Splicer` is one, of a pass through the front-end. A feature group of which
-    nothing is heard stands at its training mean, as in `shapley_groups`.
+    nothing is present stands at its training mean, as in `shapley_groups`.
     """
 
     passes, each, batch = 2, 0, 32
@@ -43,10 +43,10 @@ class Pooled:
         self.windows = [net.columns(windows, x)[0] for x in self.maps]  # of each map's columns
 
     def __call__(self, coalitions: Tensor) -> Tensor:
-        heard = [coalitions[:, windows] for windows in self.windows]
-        some = [columns.any(dim=1, keepdim=True) for columns in heard]
+        present = [coalitions[:, windows] for windows in self.windows]
+        some = [columns.any(dim=1, keepdim=True) for columns in present]
         embeddings = self.net.pool(
             [x.expand(len(coalitions), -1, -1) for x in self.maps],
-            [columns | ~found for columns, found in zip(heard, some, strict=True)],
+            [columns | ~found for columns, found in zip(present, some, strict=True)],
         )
         return self.net.head(torch.where(torch.stack(some, dim=1), embeddings, self.absent))

@@ -1,8 +1,8 @@
 """The segment: the part of a clip that one network window reads, levelled once and for all.
 
 Everything an explanation changes is changed here, in the clip's own samples and after the level
-was normalised and the picture's band means were taken, so that masking one part never changes what
-remains.
+was normalised and the spectrogram's band means were taken, so that masking one part never changes
+what remains.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Segment:
         return x.repeat(1, repeats)[:, : self.window]
 
     def pin(self, detector: Detector) -> Detector:
-        """The detector as it hears parts of this segment: at the whole's level and band means."""
+        """The detector for parts of this segment: at the whole's level and band means."""
         return detector.with_fixed_band_means(self.fill(self.samples[None])[0])
 
     def seconds(self, samples: np.ndarray) -> np.ndarray:

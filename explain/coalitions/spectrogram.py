@@ -104,8 +104,8 @@ def patches(sound: Spectrum, windows: int, bands: int) -> Game:
     column = torch.arange(frames) * windows // frames
 
     def value(on: Tensor) -> Tensor:
-        heard = on.reshape(len(on), windows, bands).transpose(1, 2)[:, row][:, :, column]
-        return sound.logits(torch.where(heard, sound.magnitude, sound.floor))
+        present = on.reshape(len(on), windows, bands).transpose(1, 2)[:, row][:, :, column]
+        return sound.logits(torch.where(present, sound.magnitude, sound.floor))
 
     return Game(
         windows * bands,

@@ -1,7 +1,7 @@
 """The game that all methods by time play.
 
 Players are windows of the clip. The worth of a coalition is the detector's logit when only its
-windows are heard and a baseline, or nothing (`pooling`), stands in the place of the others.
+windows are present and a baseline, or nothing (`pooling`), stands in the place of the others.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .segment import most_suspicious_segment
 from .splicing import splice
 
 BACKGROUNDS = {"bank": 4}  # how many baselines a worth is averaged over; one where not named
-CROWD = 8  # players that one window of the detector may hear, when the whole clip is played
+CROWD = 8  # players that one window of the detector may hold, when the whole clip is played
 
 
 class TimeOptions(TypedDict, total=False):
@@ -96,7 +96,7 @@ def _whole(
     behind: Callable[[Tensor], list[Tensor]],
     progress: Progress | None,
 ) -> Game:
-    """A detector's window hears few of the players: a table of their 2^few worths says it all."""
+    """A detector's window holds few of the players: a table of their 2^few worths says it all."""
     n, window = len(wave.samples), detector.config.window
     starts = window_starts(n, window, round(detector.config.hop_s * RATE))
 
@@ -115,7 +115,7 @@ def _whole(
     passes = 0
     for start in starts:
         segment = most_suspicious_segment(detector, wave, start / RATE)
-        heard, own = _part(cut, start, window)
+        inside, own = _part(cut, start, window)
         every = all_coalitions(own.count)
         worth = np.zeros(len(every))
         backgrounds = behind(segment.samples)
@@ -124,7 +124,7 @@ def _whole(
             game = Game(own.count, splicer, splicer.batch, splicer.passes, splicer.each)
             worth += game.play(every) / len(backgrounds)
             passes += game.forwards
-        tables.append((heard, worth))
+        tables.append((inside, worth))
         if progress:
             progress(len(tables) / len(starts))
     pool = POOLINGS[detector.config.pooling]
@@ -141,7 +141,7 @@ def _whole(
 
 
 def _part(cut: Windows, start: int, window: int) -> tuple[slice, Windows]:
-    """The players that the samples from `start` hear, and their cut of just these samples."""
+    """The players that the samples from `start` belong to, and their cut of just these samples."""
     here = slice(start, start + window)
     left, right, fade = cut.left[here], cut.right[here], cut.fade[here]
     first, last = int(left.min()), int(right.max())

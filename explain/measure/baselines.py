@@ -55,10 +55,10 @@ def voice_activity(detector: Detector, wave: Waveform) -> Explanation:
     seconds = _seconds(detector, wave)
     edges = np.append(np.arange(0, seconds - CELL_S / 2, CELL_S), seconds)
     centres = (edges[:-1] + edges[1:]) / 2
-    heard = np.zeros(len(centres))
+    active = np.zeros(len(centres))
     for start, end in speech_spans(wave.samples):
-        heard[(centres >= start) & (centres < end)] = 1
-    return _explanation("voice-activity", detector, heard, edges, None)
+        active[(centres >= start) & (centres < end)] = 1
+    return _explanation("voice-activity", detector, active, edges, None)
 
 
 BASELINES: dict[str, Callable[..., Explanation]] = {

@@ -60,8 +60,8 @@ class Additive(Network):
 
     def evidence(self, x: Tensor) -> Tensor:
         """(b, n) -> (b, plants), what each plant contributes."""
-        heard = torch.stack([_power(x, plant) for plant in self.plants], dim=1)
-        return torch.log1p(SCALE * heard) * self.weight
+        power = torch.stack([_power(x, plant) for plant in self.plants], dim=1)
+        return torch.log1p(SCALE * power) * self.weight
 
     def shapley(self, x: Tensor, behind: Tensor) -> np.ndarray:
         """Shapley value of each plant's window, (plants,): e_k(x) - e_k(baseline)."""

@@ -61,15 +61,15 @@ def attribute(detector: Detector, wave: Waveform, *, start_s: float | None = Non
 def _map(detector: Detector, segment: Segment) -> tuple[np.ndarray, float]:
     """One network's map (bands, steps of the window), and its logit."""
     with torch.no_grad():
-        picture = detector.frontend(segment.fill(segment.samples[None]))
+        spectrogram = detector.frontend(segment.fill(segment.samples[None]))
     logits = []
 
-    def net(picture: Tensor) -> Tensor:
-        logits.append(detector.net(picture))
+    def net(spectrogram: Tensor) -> Tensor:
+        logits.append(detector.net(spectrogram))
         return logits[-1]
 
-    picture = picture.clone().requires_grad_()  # weights are frozen: gradients start here
-    coarse = LayerGradCam(net, detector.net.gradcam_layers()[-1]).attribute(picture)
+    spectrogram = spectrogram.clone().requires_grad_()  # weights are frozen: gradients start here
+    coarse = LayerGradCam(net, detector.net.gradcam_layers()[-1]).attribute(spectrogram)
     return resize(coarse.detach(), detector, segment), float(logits[-1].detach())
 
 

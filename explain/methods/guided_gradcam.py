@@ -34,8 +34,8 @@ class Opposite(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, picture: Tensor) -> Tensor:
-        return -self.net(picture)
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        return -self.net(spectrogram)
 
 
 def refusal(detector: Detector) -> str | None:
@@ -61,19 +61,21 @@ def attribute(
         raise ExplainError(f"layers is a number from 1, not {layers}.")
     segment = most_suspicious_segment(detector, wave, start_s)
     with torch.no_grad():
-        picture = detector.frontend(segment.fill(segment.samples[None]))
-        full = float(detector.net(picture))
+        spectrogram = detector.frontend(segment.fill(segment.samples[None]))
+        full = float(detector.net(spectrogram))
     chosen = detector.net.gradcam_layers()[-layers:]
-    picture = picture.clone().requires_grad_()
+    spectrogram = spectrogram.clone().requires_grad_()
     with _out_of_place(detector.net):
-        where = torch.zeros_like(picture)
+        where = torch.zeros_like(spectrogram)
         for layer in chosen:
-            coarse = LayerGradCam(detector.net, layer).attribute(picture).detach()
-            fine = F.interpolate(coarse, picture.shape[2:], mode="bilinear", align_corners=False)
+            coarse = LayerGradCam(detector.net, layer).attribute(spectrogram).detach()
+            fine = F.interpolate(
+                coarse, spectrogram.shape[2:], mode="bilinear", align_corners=False
+            )
             where += fine / (fine.abs().max().clamp_min(1e-12) * len(chosen))
         with warnings.catch_warnings(action="ignore"):  # captum says that it hooks the ReLUs
-            fake = GuidedBackprop(detector.net).attribute(picture).detach().abs()
-            real = GuidedBackprop(Opposite(detector.net)).attribute(picture).detach().abs()
+            fake = GuidedBackprop(detector.net).attribute(spectrogram).detach().abs()
+            real = GuidedBackprop(Opposite(detector.net)).attribute(spectrogram).detach().abs()
     found = where * torch.where(where > 0, fake, real)
     values, edges = own_time(found[0, 0].double().numpy(), segment)
     return Explanation(
