@@ -86,12 +86,11 @@ class DecodingServer:
         return ours
 
     def stop(self) -> None:
-        """End the process."""
+        """End the process; the next recording starts another."""
         with self._lock:
-            if self._control is not None and self.process is not None:
-                self._control.close()
-                self.process.wait(10)
-            self._control = self.process = None
+            if self.process is not None and self.process.poll() is None:
+                os.killpg(self.process.pid, signal.SIGKILL)  # with its children
+                self.process.wait()
 
 
 SERVER = DecodingServer()
@@ -214,10 +213,11 @@ def _size(path: str) -> int:
 
 def _set_limits(limit: float, size: int) -> None:
     """Let the kernel end this process when it takes too much."""
-    with open("/proc/self/statm") as file:
-        taken = int(file.read().split()[0]) * resource.getpagesize()
-    memory = taken + MEMORY + INDEX * size
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    statm = Path("/proc/self/statm")
+    if statm.exists():  # on Linux; elsewhere memory is not limited
+        taken = int(statm.read_text().split()[0]) * resource.getpagesize()
+        memory = taken + MEMORY + INDEX * size
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (_cpu_s(limit), _cpu_s(limit) + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

@@ -107,6 +107,13 @@ def test_a_server_that_died_is_started_again():
     assert read(sndfile("WAV", "PCM_16")).facts.seconds == 2
 
 
+def test_a_server_that_was_stopped_is_started_again():
+    pid = server()
+    worker.SERVER.stop()
+    assert not alive(pid)
+    assert read(sndfile("WAV", "PCM_16")).facts.seconds == 2
+
+
 def test_recordings_are_read_by_several_threads_at_once(tmp_path):
     files = [data for name, data in every_format(tmp_path).items() if name != "adpcm"]
     alone = [read(data).samples for data in files]
