@@ -25,7 +25,7 @@ from av.stream import Disposition
 from .chained import Section, recordings
 from .durations import mp3_promise, ogg_ends
 from .mixing import BLOCK, Block, Levels, check_format, mix, too_long
-from .pcm import pcm_blocks, pcm_layout
+from .pcm import pcm_blocks, pcm_layout, scaled
 from .waveform import AudioError
 
 Source = str | Path | bytes | tuple[int, np.ndarray]
@@ -166,20 +166,9 @@ def _array(rate: int, array: np.ndarray) -> tuple[Decoded, Iterator[Block]]:
             "numbers as (n,) or (n, channels).",
         )
     frames = array[:, None] if array.ndim == 1 else array
-    blocks = ((int(rate), _scaled(frames[i : i + BLOCK])) for i in range(0, len(frames), BLOCK))
+    blocks = ((int(rate), scaled(frames[i : i + BLOCK])) for i in range(0, len(frames), BLOCK))
     codec = f"pcm_{'s' if kind == 'i' else kind}{bits}"
     return Decoded("array", codec, int(rate), frames.shape[1]), blocks
-
-
-def _scaled(x: np.ndarray) -> np.ndarray:
-    """Any real samples as float32, integers scaled by their type's range to [-1, 1]."""
-    if x.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, and is refused
-            return x.astype(np.float32)
-    half = 2.0 ** (8 * x.dtype.itemsize - 1)
-    zero = half if x.dtype.kind == "u" else 0.0
-    wide: np.ndarray = x.astype(np.float64 if x.dtype.itemsize > 2 else np.float32)
-    return ((wide - zero) / half).astype(np.float32)
 
 
 def _file(path: str | Path) -> BinaryIO:
@@ -229,7 +218,7 @@ def _ffmpeg(section: Section, track: int, stack: ExitStack) -> tuple[Decoded, It
 
     def blocks() -> Iterator[Block]:
         for frame in chain([first], frames):
-            samples = _scaled(frame.to_ndarray())
+            samples = scaled(frame.to_ndarray())
             if frame.time is not None:
                 found.reached = frame.time + frame.samples / frame.sample_rate
             channels = frame.layout.nb_channels

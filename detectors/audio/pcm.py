@@ -146,6 +146,17 @@ def _decoded(data: bytes, codec: str, width: int, order: str) -> np.ndarray:
         return samples.astype(np.float32) / np.float32(full_scale)
 
 
+def scaled(x: np.ndarray) -> np.ndarray:
+    """Any real samples as float32, integers scaled by their type's range to [-1, 1]."""
+    if x.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, and is refused
+            return x.astype(np.float32)
+    half = 2.0 ** (8 * x.dtype.itemsize - 1)
+    zero = half if x.dtype.kind == "u" else 0.0
+    wide: np.ndarray = x.astype(np.float64 if x.dtype.itemsize > 2 else np.float32)
+    return ((wide - zero) / half).astype(np.float32)
+
+
 def _law(segments: np.ndarray, steps: np.ndarray, a: bool) -> np.ndarray:
     """Level of each code of 4 bits in each segment of a law of G.711."""
     if a:
