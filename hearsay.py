@@ -24,6 +24,7 @@ COMMANDS = {  # command -> the package that has it, its name there, and what it 
     "audit": ("explain", "audit", "which harmless changes turn how many verdicts"),
     "cue-map": ("explain", "corpus", "where detectors look, by what made the clip"),
     "evaluate-explanations": ("explain", "evaluate", "do methods find what was planted in a clip?"),
+    "tables": ("explain", "tables", "write a document's tables from what was measured"),
     "bench": ("detectors", "bench", "speed of detectors, beside plain PyTorch"),
     "bench-explanations": ("explain", "bench", "time and memory of explanations"),
 }

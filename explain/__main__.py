@@ -80,6 +80,10 @@ def add_commands(commands: Commands) -> None:
     bench.add_argument("--no-naive", action="store_true", help="leave out the naive game, minutes")
     bench.add_argument("--json", action="store_true")
 
+    tables = commands.add_parser("tables", help="write a document's tables from what was measured")
+    tables.set_defaults(command=_tables)
+    tables.add_argument("files", nargs="+", type=Path, metavar="FILE")
+
 
 def _clip(options: argparse.Namespace) -> int:
     wave = read(options.file)
@@ -96,6 +100,14 @@ def _clip(options: argparse.Namespace) -> int:
     if options.json:
         write(options.json, f"{explanation.to_json()}\n")
     print(summary(explanation))
+    return 0
+
+
+def _tables(options: argparse.Namespace) -> int:
+    from .measure.documents import update
+
+    for path in update(options.files):
+        print(path)
     return 0
 
 

@@ -135,6 +135,8 @@ def record(folder: Path, evaluation: dict[str, Any], name: str | None = None) ->
         "same_source_eer_ci": row["same_source"]["eer_ci"],
         **{key: row[key] for key in ("cllr", "min_cllr", "min_dcf", "act_dcf")},
         **{key: row["at_dev_threshold"][key] for key in ("hter", "sensitivity", "specificity")},
+        "by_family": {family: own["eer"] for family, own in row["by_family"].items()},
+        "verdicts": row["verdicts"],
     }
     config = dataclasses.replace(
         detector.config, figures={**detector.config.figures, split: figures}

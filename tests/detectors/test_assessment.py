@@ -14,11 +14,12 @@ from toys import Linear, toy, waveform
 from voice import RATE, voice
 
 from detectors.assessment import ADAPTER, assess, assess_by_each, ranked, schema
+from detectors.models.network import Network
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "answer.schema.json"
 
 
-class Energy(torch.nn.Module):
+class Energy(Network):
     """Logit = `level` times the clip's mean square at its own scale."""
 
     def __init__(self, level):

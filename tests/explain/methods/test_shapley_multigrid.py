@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from toys import Tone, hiss, toy, waveform, with_tone
 
+from evaluation.metrics import auc
 from explain import ExplainError, explain
 from explain.explanation import rebin
-from explain.measure.localisation import localisation_auc
 
 
 def test_it_is_the_mean_of_the_games_spread_over_common_cells():
@@ -49,7 +49,7 @@ def test_evidence_is_placed_better_than_by_one_game():
             method, chosen = ("shapley-time", {"players": n}) if n else ("shapley-multigrid", {})
             found = explain(toy(Tone(1000)), wave, method, **chosen)
             cells = rebin(found.values, found.times, grid)
-            aucs[n].append(localisation_auc(cells, truth))
+            aucs[n].append(auc(cells, truth))
     assert max(aucs, key=lambda n: np.mean(aucs[n])) == 0
 
 
