@@ -123,7 +123,7 @@ def localisation(detectors: Sequence[Detector]) -> str:
             [
                 f"{detector.config.name} ({_edits(detector, TIME)})",
                 *cells,
-                cell(baseline and baseline.baseline_auc),
+                cell(baseline.baseline_auc if baseline else None),
             ]
         )
     return table(["detector", *head, "knows nothing"], rows)
