@@ -101,12 +101,13 @@ def write_folder(folder: Path, contents: Contents, card: str = "") -> None:
         _write(new, contents, card)
 
 
-def rewrite_config(folder: Path, config: Config, card: str) -> None:
-    """Write another config and card into a detector's folder; its weights stay as they are.
+def rewrite_figures(folder: Path, figures: dict[str, dict[str, Any]], card: str) -> None:
+    """Write other figures and another card into a detector's folder; all else stays as it is.
 
     Raises:
         HearsayError: Nothing can be written.
     """
+    config = replace(Config.from_json((folder / "config.json").read_text()), figures=figures)
     with _replaced(folder) as new:
         shutil.copytree(folder, new)
         _write_texts(new, config, card)
@@ -153,7 +154,7 @@ def _replaced(folder: Path) -> Iterator[Path]:
     """A path to write a detector's folder at; it takes the place of `folder` if all goes well."""
     folder = Path(os.path.realpath(folder))  # a link stays a link, and "." gets its name
     try:
-        if folder.exists() and {*os.listdir(folder)} - {*READ, CARD, MEMBERS}:
+        if folder.exists() and not _is_only_a_detector(folder):
             raise HearsayError(
                 f"{folder} holds other things than a detector, so it was left alone."
             )
@@ -165,6 +166,15 @@ def _replaced(folder: Path) -> Iterator[Path]:
             os.rename(Path(scratch, "new"), folder)
     except (OSError, SafetensorError) as error:
         raise HearsayError(f"No detector can be written to {folder}: {reason(error)}.") from error
+
+
+def _is_only_a_detector(folder: Path) -> bool:
+    """Does a folder, or that of a member, hold nothing beside what is written here?"""
+    names = {*os.listdir(folder)}
+    members = [*(folder / MEMBERS).iterdir()] if MEMBERS in names else []
+    return names <= {*READ, CARD, MEMBERS} and all(
+        member.is_dir() and _is_only_a_detector(member) for member in members
+    )
 
 
 def _write(folder: Path, contents: Contents, card: str = "") -> None:
@@ -208,6 +218,15 @@ def _from_one_file(config: Config, weights: Mapping[str, Tensor]) -> Contents:
         prefix = f"nets.{n}."
         inside = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
         members.append(Contents(own, inside))
-    specs = [{"name": m.config.name, "digest": m.digest} for m in members]
+    names = _folder_names([member.config.name for member in members])
+    specs = [{"name": name, "digest": m.digest} for name, m in zip(names, members, strict=True)]
     rest = {name: weight for name, weight in weights.items() if not name.startswith("nets.")}
     return Contents(replace(config, options={"members": specs}), rest, tuple(members))
+
+
+def _folder_names(names: list[str]) -> list[str]:
+    """Names that folders can have, each once: once a member could be called anything."""
+    clean = [re.sub(r"[^\w-]+", "-", name).strip("-") or "member" for name in names]
+    if len({*clean}) == len(clean):
+        return clean
+    return [f"{name}-{n}" for n, name in enumerate(clean, 1)]

@@ -14,7 +14,7 @@ from corpora.manifest import Clip, corpus_hash
 from detectors.config import Config
 from detectors.detector import Detector
 from detectors.errors import HearsayError
-from detectors.folder import rewrite_config
+from detectors.folder import rewrite_figures
 from evaluation.evaluate import folder_of
 
 from .recipe import FusionRecipe, Recipe
@@ -148,7 +148,7 @@ def record(folder: Path, evaluation: dict[str, Any], name: str | None = None) ->
     _, _, after = rest.partition("## Limits\n")
     table = "\n".join([*_table(config.figures), "", *_members(config)])
     text = f"{before}## Figures\n\n{table}\n## Limits\n{after}"
-    rewrite_config(folder, config, text)
+    rewrite_figures(folder, config.figures, text)
 
 
 def _row(models: dict[str, Any], name: str | None, folder: Path, version: str) -> dict[str, Any]:

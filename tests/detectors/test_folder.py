@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from toys import fused, waveform
 from voice import voice
 
 from detectors import BUNDLED, Config, Detector, HearsayError, load, registry
-from detectors.folder import copy_folder, files_of, rewrite_config
+from detectors.folder import copy_folder, files_of, rewrite_figures
 
 SMALL = {"channels": [4, 6], "embedding": 8}
 
@@ -62,18 +63,22 @@ def test_a_member_name_leads_nowhere_else(fusion, tmp_path, name):
         load(tmp_path / "both")
 
 
-def test_a_fusion_in_one_file_still_opens(fusion, tmp_path):
-    keys = ("name", "architecture", "options", "frontend", "frontend_options")
-    specs = [{key: getattr(m.config, key) for key in keys} for m in fusion.members]
-    weights = dict(fusion.net.state_dict())
+def save_in_one_file(fusion: Detector, folder: Path, names=("mel", "spec")) -> None:
+    """The folder of a fusion as it was written before members had folders of their own."""
+    keys = ("architecture", "options", "frontend", "frontend_options")
+    weights, members = dict(fusion.net.state_dict()), []
     for n, member in enumerate(fusion.members):
+        members.append({"name": names[n]} | {key: getattr(member.config, key) for key in keys})
         weights |= {f"nets.{n}.{k}": v.contiguous() for k, v in member.net.state_dict().items()}
-    fusion.save(tmp_path / "old")
-    config = json.loads((tmp_path / "old/config.json").read_text())
-    config["options"] = {"members": specs}
-    (tmp_path / "one").mkdir()
-    (tmp_path / "one/config.json").write_text(json.dumps(config))
-    save_file(weights, tmp_path / "one/weights.safetensors")
+    config = json.loads(fusion.config.to_json())
+    config["options"] = {"members": members}
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(weights, folder / "weights.safetensors")
+
+
+def test_a_fusion_in_one_file_still_opens(fusion, tmp_path):
+    save_in_one_file(fusion, tmp_path / "one")
     wave = waveform(voice(1.3))
     opened = load(tmp_path / "one")
     assert opened.score(wave) == fusion.score(wave)
@@ -94,6 +99,36 @@ def test_the_bundled_fusion_holds_no_copies(tmp_path):
 def test_figures_are_rewritten_without_the_weights(fusion, tmp_path):
     fusion.save(tmp_path / "both")
     before = registry.checksums(tmp_path / "both")
-    rewrite_config(tmp_path / "both", fusion.config, "# anew\n")
+    rewrite_figures(tmp_path / "both", fusion.config.figures, "# anew\n")
     assert registry.checksums(tmp_path / "both") == before
     assert (tmp_path / "both/card.md").read_text() == "# anew\n"
+
+
+def test_figures_are_rewritten_in_one_file_as_well(fusion, tmp_path):
+    save_in_one_file(fusion, tmp_path / "one")
+    figures, before = {"test": {"eer": 0.25}}, load(tmp_path / "one")
+    rewrite_figures(tmp_path / "one", figures, "# anew\n")
+    again = load(tmp_path / "one")
+    assert again.digest == before.digest and again.config.figures == figures
+
+
+@pytest.mark.parametrize(
+    ("names", "folders"),
+    [(("a", "a"), {"a-1", "a-2"}), (("my net", "../b"), {"my-net", "b"}), (("", "."), None)],
+)
+def test_members_in_one_file_get_folders_whatever_they_are_called(fusion, tmp_path, names, folders):
+    save_in_one_file(fusion, tmp_path / "one", names)
+    opened = load(tmp_path / "one")
+    opened.save(tmp_path / "new")
+    assert load(tmp_path / "new").digest == opened.digest
+    written = {path.name for path in (tmp_path / "new/members").iterdir()}
+    assert written == (folders or {"member-1", "member-2"})
+
+
+def test_saving_leaves_alone_what_only_looks_like_members(fusion, tmp_path):
+    photo = tmp_path / "club/members/ann/photo.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.write_text("mine")
+    with pytest.raises(HearsayError, match="other things than a detector"):
+        fusion.save(tmp_path / "club")
+    assert photo.read_text() == "mine"
