@@ -123,7 +123,10 @@ def decode_isolated(
     except OSError as error:
         raise AudioError("unreadable", KILLED) from error
     if "kind" in reply:
-        raise AudioError(reply["kind"], reply["sentence"])
+        sentence = reply["sentence"]
+        if "path" in request:  # under the name that the user gave
+            sentence = sentence.replace(request["path"], str(source))
+        raise AudioError(reply["kind"], sentence)
     return Decoded(**reply)
 
 

@@ -232,7 +232,7 @@ def test_the_methods_that_look_inside_a_network_are_refused_and_the_others_work(
 
 
 def test_the_program_starts_without_transformers():
-    code = "import sys, detectors.hub; print('transformers' in sys.modules)"
+    code = "import sys, detectors.importers.huggingface; print('transformers' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"
 

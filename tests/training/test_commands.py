@@ -166,6 +166,8 @@ def evaluated(place, tmp_path):
         "same_source": {**row, "eer": None},
         "at_dev_threshold": {"hter": 0.2, "sensitivity": 0.7, "specificity": 0.9},
         **dict.fromkeys(("cllr", "min_cllr", "min_dcf", "act_dcf"), 0.5),
+        "by_family": {"tts": {**row, "eer": 0.5}},
+        "verdicts": {"spoof": {"fake": 3, "inconclusive": 1, "real": 0}},
     }
     return copy, tmp_path / "e.json", {"split": None, "models": {"a name": figures}}
 
@@ -176,7 +178,8 @@ def test_a_card_finds_the_figures_of_its_weights(evaluated, capsys):
     for _ in range(2):  # the figures that are there do not make it another detector
         assert run(capsys, "card", folder, "--evaluation", path)[0] == 0
     assert "| all | 25.0% | - |  | 0.750 | 0.50 | 8 |" in (folder / "card.md").read_text()
-    assert Detector.open(folder).config.eer("all") == 0.25
+    figures = Detector.open(folder).config.figures["all"]
+    assert figures["eer"] == 0.25 and figures["by_family"] == {"tts": 0.5}
 
 
 @pytest.mark.parametrize("model", [None, "a name"])

@@ -186,7 +186,7 @@ def test_a_detector_without_a_map_has_no_gradcam():
 
 
 def test_unknown_methods_and_options_are_refused_with_the_known_ones():
-    with pytest.raises(ExplainError, match="no method 'tea-leaves'; there are shapley-time, "):
+    with pytest.raises(ExplainError, match="no method 'tea-leaves'; there are shapley-multigrid, "):
         explain(pooled(), waveform(hiss()), "tea-leaves")
     with pytest.raises(ExplainError, match="no option 'players'; its options are start_s"):
         explain(pooled(), waveform(hiss()), "gradcam", players=5)
