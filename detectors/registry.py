@@ -228,7 +228,7 @@ def seed(folders: Iterable[Path]) -> None:
 
 
 def _fetch(version: Version, names: Iterable[str], target: Path) -> Path:
-    """Copy files of a version's detector folder to `target`, check them, return their folder."""
+    """Copy files of a version's detector folder to `target`, each checked; returns `target`."""
     client = mlflow_client()
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
@@ -236,16 +236,13 @@ def _fetch(version: Version, names: Iterable[str], target: Path) -> Path:
     with readable_errors():
         uri = client.get_model_version_download_uri(version.name, str(version.version))
         for name in names:
-            file = f"{uri}/{pyfunc_export.INSIDE}/{name}"
-            place = (target / name).parent
+            file, place = f"{uri}/{pyfunc_export.INSIDE}/{name}", (target / name).parent
             place.mkdir(parents=True, exist_ok=True)
             try:
-                path = Path(
-                    download_artifacts(file, dst_path=str(place), tracking_uri=tracking_uri())
-                )
+                path = download_artifacts(file, dst_path=str(place), tracking_uri=tracking_uri())
             except (MlflowException, OSError) as error:
                 raise HearsayError(f"{name} of {version.uri} cannot be fetched.") from error
-            if sha256_of(path) != version.checksums[f"{CHECKSUM}{name}"]:
+            if sha256_of(Path(path)) != version.checksums[f"{CHECKSUM}{name}"]:
                 raise HearsayError(
                     f"{name} of {version.uri} is not the file that was registered: its SHA-256 "
                     "differs from the version's tag, so it was not opened."
