@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from detectors import registry
-from detectors.audio import RATE, speech_seconds
+from detectors.audio import RATE, bare, speech_seconds
 from detectors.audio.worker import SERVER
 from detectors.errors import HearsayError, reason
 from detectors.pool import DetectorPool
+from detectors.scoring import ScoringSession
 
 
 def start(pool: DetectorPool, bundled: Sequence[Path]) -> threading.Thread:
@@ -44,6 +44,6 @@ def warm_up(pool: DetectorPool) -> None:
     SERVER.start()
     hiss = np.random.default_rng(0).normal(0, 0.05, RATE).astype(np.float32)
     speech_seconds(hiss)
-    with torch.inference_mode():
-        for _, detector in pool.detectors():
-            detector.logits(torch.from_numpy(np.resize(hiss, detector.config.window))[None])
+    session = ScoringSession(bare(hiss))
+    for _, detector in pool.detectors():
+        session.score(detector)

@@ -15,6 +15,7 @@ from detectors.config import Config
 from detectors.detector import Detector
 from detectors.errors import HearsayError
 from detectors.folder import rewrite_figures
+from detectors.tables import cell, table
 from evaluation.evaluate import folder_of
 
 from .recipe import FusionRecipe, Recipe
@@ -146,8 +147,8 @@ def record(folder: Path, evaluation: dict[str, Any], name: str | None = None) ->
     old = (folder / "card.md").read_text()
     before, _, rest = old.partition("## Figures\n")
     _, _, after = rest.partition("## Limits\n")
-    table = "\n".join([*_table(config.figures), "", *_members(config)])
-    text = f"{before}## Figures\n\n{table}\n## Limits\n{after}"
+    tables = "\n".join([*_table(config.figures), "", *_members(config)])
+    text = f"{before}## Figures\n\n{tables}\n## Limits\n{after}"
     rewrite_figures(folder, config.figures, text)
 
 
@@ -171,18 +172,20 @@ def _row(models: dict[str, Any], name: str | None, folder: Path, version: str) -
 
 
 def _table(figures: dict[str, Any]) -> list[str]:
+    """Error rates in %, a row a split."""
+    head = ["split", "EER in % [95 %]", "same-source EER", "AUC", "Cllr", "clips"]
     rows = [
-        "| split | EER | 95 % interval | same-source EER | AUC | Cllr | clips |",
-        "|---|---|---|---|---|---|---|",
+        [
+            split,
+            cell(f["eer"], f["eer_ci"], ".1%"),
+            cell(f.get("same_source_eer"), f.get("same_source_eer_ci"), ".1%"),
+            cell(f["auc"], form=".3f"),
+            cell(f["cllr"]),
+            str(f["clips"]),
+        ]
+        for split, f in figures.items()
     ]
-    for split, f in figures.items():
-        interval = " to ".join(f"{bound:.1%}" for bound in f["eer_ci"] or ()) or "-"
-        same = f"{f['same_source_eer']:.1%}" if f.get("same_source_eer") is not None else ""
-        rows.append(
-            f"| {split} | {f['eer']:.1%} | {interval} | {same} | {f['auc']:.3f} "
-            f"| {f['cllr']:.2f} | {f['clips']} |"
-        )
-    return rows
+    return [table(head, rows)]
 
 
 def _members(config: Config) -> list[str]:
@@ -190,12 +193,13 @@ def _members(config: Config) -> list[str]:
     members = {k: v for f in config.figures.values() for k, v in f.get("members", {}).items()}
     if not members:
         return []
-    return [
-        "| member | share | EER alone | EER of the fusion without it |",
-        "|---|---|---|---|",
-        *(
-            f"| {name} | {m['share']:.0%} | {m['alone']:.1%} | {m['eer_without']:.1%} |"
-            for name, m in members.items()
-        ),
-        "",
+    head = ["member", "share in %", "EER alone", "EER of the fusion without it"]
+    rows = [
+        [
+            name,
+            cell(m["share"], form=".0%"),
+            *(cell(m[key], form=".1%") for key in ("alone", "eer_without")),
+        ]
+        for name, m in members.items()
     ]
+    return [table(head, rows), ""]

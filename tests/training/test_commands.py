@@ -177,7 +177,7 @@ def test_a_card_finds_the_figures_of_its_weights(evaluated, capsys):
     path.write_text(json.dumps(evaluation))
     for _ in range(2):  # the figures that are there do not make it another detector
         assert run(capsys, "card", folder, "--evaluation", path)[0] == 0
-    assert "| all | 25.0% | - |  | 0.750 | 0.50 | 8 |" in (folder / "card.md").read_text()
+    assert "| all | 25.0 | - | 0.750 | 0.50 | 8 |" in (folder / "card.md").read_text()
     figures = Detector.open(folder).config.figures["all"]
     assert figures["eer"] == 0.25 and figures["by_family"] == {"tts": 0.5}
 
