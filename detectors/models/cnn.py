@@ -81,7 +81,7 @@ class FrameNetwork(Network):
 
     def fold_rows(self, x: Tensor) -> Tensor:
         """What `encode` gave -> (b, frame_channels, t)."""
-        raise NotImplementedError
+        raise self._lacks("fold_rows")
 
     def frames(self, features: Tensor) -> Tensor:
         return self.fold_rows(self.encode(features))

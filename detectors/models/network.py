@@ -99,15 +99,15 @@ class Network(nn.Module):
 
     def frames(self, features: Tensor) -> Tensor:
         """The first half: features -> (b, frame_channels, t)."""
-        raise NotImplementedError
+        raise self._lacks("frames")
 
     def verdict(self, frames: Tensor) -> Tensor:
         """The second half: what `frames` returned -> (b,)."""
-        raise NotImplementedError
+        raise self._lacks("verdict")
 
     def frame_logits(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of each frame by itself (b, t), and of the whole (b,)."""
-        raise NotImplementedError
+        raise self._lacks("frame_logits")
 
     def tune(self) -> None:
         """Give gradients to what training may change."""
@@ -118,7 +118,7 @@ class Network(nn.Module):
 
     def standardise_on(self, features: Iterable[np.ndarray]) -> None:
         """Take means and deviations from the training set's features, (channels, frames) each."""
-        raise NotImplementedError
+        raise self._lacks("standardise_on")
 
     def load_published(self, weights: Mapping[str, Tensor]) -> None:
         """Start from weights as they were published: a state dict, under its authors' names."""
@@ -126,7 +126,11 @@ class Network(nn.Module):
 
     def load_imagenet(self) -> None:
         """Start from the weights that `imagenet` names; OSError when they cannot be had."""
-        raise NotImplementedError
+        raise self._lacks("load_imagenet")
+
+    def _lacks(self, method: str) -> TypeError:
+        """For callers that did not ask first what the network declares."""
+        return TypeError(f"A {type(self).__name__} has no {method}.")
 
 
 def class_difference(classes: Tensor) -> Tensor:

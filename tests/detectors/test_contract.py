@@ -73,3 +73,9 @@ def test_a_network_that_declares_nothing_is_scored_and_explained():
     assert "gradcam" not in methods(detector) and "shapley-time" in methods(detector)
     explanation = explain(detector, wave, "shapley-time", players=4)
     assert explanation.residual < 1e-5
+
+
+@pytest.mark.parametrize("method", ["frames", "verdict", "frame_logits", "standardise_on"])
+def test_what_a_network_does_not_declare_it_names(method):
+    with pytest.raises(TypeError, match=f"A Plain has no {method}"):
+        getattr(Plain(), method)(torch.zeros(1, 1))
