@@ -36,7 +36,7 @@ def bundled() -> list[str]:
 
 def bundled_config(name: str) -> Config:
     """Config of a bundled detector, whose weights stay where they are."""
-    return Config.from_json((BUNDLED / name / "config.json").read_text())
+    return Config.read(BUNDLED / name / "config.json")
 
 
 def load(name: str | Path) -> Detector:

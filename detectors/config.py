@@ -1,4 +1,8 @@
-"""What a detector folder's JSON holds: everything but the weights, every key checked."""
+"""What a detector folder's JSON holds: everything but the weights, every key checked.
+
+A config comes from whoever trained or registered the detector, so each value has a type with bounds
+(`Llr`, `Share`, `Hop`, ...): what lies outside of them would break every analysis, not just one.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +10,78 @@ import dataclasses
 import json
 import math
 from dataclasses import field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, GetPydanticSchema, TypeAdapter
+from pydantic import ValidationError as Invalid
 from pydantic.dataclasses import dataclass
+from typing_extensions import TypedDict
 
 from .audio import RATE
 from .errors import HearsayError
 
 Verdict = Literal["fake", "real", "inconclusive"]
-SHORTEST_HOP_S = 0.01
+LARGEST_BYTES = 1 << 20  # of a config.json; those of the bundled detectors have 2 kB
+LARGEST_OPTION = 1_000_000  # channels, samples, ...: memory is asked for before weights are seen
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 POOLINGS = {
     "mean": lambda logits: float(np.mean(logits)),
     "max": lambda logits: float(np.max(logits)),
     "top3": lambda logits: float(np.mean(np.sort(logits)[-3:])),
 }
+
+
+def _in_order(band: tuple[float, float]) -> tuple[float, float]:
+    if band[0] > band[1]:
+        raise ValueError("the lower bound lies above the upper one")
+    return band
+
+
+def _buildable(options: dict[str, Any]) -> dict[str, Any]:
+    """Options whose numbers are small enough to build a network of."""
+    inside: list[Any] = [options]
+    while inside:
+        value = inside.pop()
+        if isinstance(value, int | float) and not abs(value) <= LARGEST_OPTION:
+            raise ValueError(f"{value} is out of bounds")
+        if isinstance(value, dict | list | tuple):
+            inside += value.values() if isinstance(value, dict) else value
+    return options
+
+
+Name = Annotated[str, Field(max_length=200)]
+Llr = Annotated[float, Field(ge=-1000, le=1000)]  # natural log
+Scale = Annotated[float, Field(gt=0, le=1e6)]
+Offset = Annotated[float, Field(ge=-1e6, le=1e6)]
+Bound = Annotated[float, Field(ge=-20, le=20)]  # an LLR that is beyond doubt
+Band = Annotated[tuple[Bound, Bound], AfterValidator(_in_order)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
+Cost = Annotated[float, Field(ge=0, le=1e6)]
+Window = Annotated[int, Field(ge=RATE // 2, le=60 * RATE)]  # samples
+Hop = Annotated[float, Field(ge=0.1, le=60)]  # seconds
+Options = Annotated[dict[str, Any], AfterValidator(_buildable)]
+
+
+class Measured(TypedDict, total=False):
+    """The error rates of a split that are read again; others may stand beside them."""
+
+    __pydantic_config__ = ConfigDict(extra="allow", allow_inf_nan=False)  # type: ignore[misc]
+    eer: Share | None
+    eer_ci: tuple[Share, Share] | None
+    same_source_eer: Share | None
+    same_source_eer_ci: tuple[Share, Share] | None
+    auc: Share | None
+    cllr: Cost | None
+    clips: Count
+    by_family: dict[str, Share | None]
+    verdicts: dict[str, dict[str, Count]]
+    members: dict[str, dict[str, float]]
+
+
+Figures = Annotated[dict[str, Any], GetPydanticSchema(lambda _, handler: handler(Measured))]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -32,10 +91,10 @@ class Calibration:
     threshold: LLR at dev's equal error rate. abstain: the band called "inconclusive".
     """
 
-    scale: float = 1.0
-    offset: float = 0.0
-    threshold: float = 0.0
-    abstain: tuple[float, float] = (0.0, 0.0)
+    scale: Scale = 1.0
+    offset: Offset = 0.0
+    threshold: Llr = 0.0
+    abstain: Band = (0.0, 0.0)
 
     def verdict(self, llr: float, prior: float = 0.5) -> Verdict:
         """ "fake", "real" or "inconclusive" for a clip's LLR.
@@ -59,26 +118,21 @@ class Config:
     rates by split.
     """
 
-    name: str
-    architecture: str
-    options: dict[str, Any] = field(default_factory=dict)
-    frontend: str = "log-mel"
+    name: Name
+    architecture: Name
+    options: Options = field(default_factory=dict)
+    frontend: Name = "log-mel"
     frontend_options: dict[str, Any] = field(default_factory=dict)
-    window: int = 64_600
-    hop_s: float = 1.0
+    window: Window = 64_600
+    hop_s: Hop = 1.0
     level_normalise: bool = True
     pooling: str = "mean"
     calibration: Calibration = Calibration()
-    figures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    figures: dict[str, Figures] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling is one of {', '.join(POOLINGS)}, not '{self.pooling}'.")
-        if not RATE // 2 <= self.window <= 60 * RATE or self.hop_s < SHORTEST_HOP_S:
-            raise ValueError(
-                "window is half a second to a minute of samples, and hop_s at least "
-                f"{SHORTEST_HOP_S} seconds."
-            )
 
     def eer(self, split: str) -> float | None:
         """Equal error rate measured on "dev" or "test", 0..1, None where none was."""
@@ -100,11 +154,25 @@ class Config:
         return json.dumps(dataclasses.asdict(self), indent=2)
 
     @staticmethod
-    def from_json(text: str) -> Config:
+    def read(path: Path) -> Config:
+        """Read a config.json.
+
+        Raises:
+            HearsayError: It is too large to be one, or as `from_json` says.
+            OSError: It cannot be read.
+        """
+        with path.open("rb") as file:
+            text = file.read(LARGEST_BYTES + 1)
+        if len(text) > LARGEST_BYTES:
+            raise HearsayError("This is no detector config: it is larger than 1 MB.")
+        return Config.from_json(text)
+
+    @staticmethod
+    def from_json(text: str | bytes) -> Config:
         """Read `to_json`'s text; HearsayError names a key that is missing, unknown or wrong."""
         try:
             return TypeAdapter(Config).validate_json(text)
-        except ValidationError as error:
+        except Invalid as error:
             first = error.errors()[0]
             key = "".join(f"{part}: " for part in first["loc"])
             raise HearsayError(f"This is no detector config: {key}{first['msg']}.") from error

@@ -71,7 +71,7 @@ def read_folder(folder: Path) -> Contents:
         ValueError, OSError, SafetensorError: A file is missing or wrong, or a member another one.
     """
     check_files(folder)
-    config = Config.from_json((folder / "config.json").read_text())
+    config = Config.read(folder / "config.json")
     weights = load_file(folder / "weights.safetensors")
     if any("architecture" in spec for spec in _member_specs(config)):
         return _from_one_file(config, weights)
@@ -107,7 +107,7 @@ def rewrite_figures(folder: Path, figures: dict[str, dict[str, Any]], card: str)
     Raises:
         HearsayError: Nothing can be written.
     """
-    config = replace(Config.from_json((folder / "config.json").read_text()), figures=figures)
+    config = replace(Config.read(folder / "config.json"), figures=figures)
     with _replaced(folder) as new:
         shutil.copytree(folder, new)
         _write_texts(new, config, card)
@@ -117,7 +117,7 @@ def files_of(folder: Path) -> dict[str, Path]:
     """Every file that opening a detector's folder reads: its name within, and where it lies."""
     check_files(folder)
     found = {name: folder / name for name in READ}
-    for name in named_members(Config.from_json((folder / "config.json").read_text())):
+    for name in named_members(Config.read(folder / "config.json")):
         inside = files_of(_member_folder(folder, name))
         found |= {f"{MEMBERS}/{name}/{file}": path for file, path in inside.items()}
     return found

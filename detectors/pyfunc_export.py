@@ -68,7 +68,7 @@ def write(folder: Path, target: Path, model: Model) -> None:
 def requirements(folder: Path) -> list[str]:
     """What a server of such a detector needs beside MLflow, pinned to what is installed here."""
     configs = [path for path in files_of(folder).values() if path.name == "config.json"]
-    built = {Config.from_json(path.read_text()).architecture for path in configs}
+    built = {Config.read(path).architecture for path in configs}
     more = ("transformers",) if built & {*HUGGING_FACE} else ()
     # a release without its build ("2.11.0+cpu"), which no package index has
     return [f"{name}=={version(name).partition('+')[0]}" for name in (*REQUIREMENTS, *more)]

@@ -270,7 +270,7 @@ def _compare(candidate: Version, champion: Version) -> None:
 def _dev_figures(version: Version) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="hearsay-") as scratch:
         folder = _fetch(version, ["config.json"], Path(scratch))
-        return dict(Config.from_json((folder / "config.json").read_text()).figures.get("dev", {}))
+        return dict(Config.read(folder / "config.json").figures.get("dev", {}))
 
 
 def _tags(detector: Detector) -> dict[str, str]:

@@ -7,7 +7,7 @@ from torchaudio.functional import preemphasis
 from torchaudio.transforms import Resample
 
 from ..audio import RATE
-from .frontend import Frontend
+from .frontend import Frontend, check_hop
 
 
 class LogCQT(Frontend):
@@ -38,6 +38,7 @@ class LogCQT(Frontend):
             )
         if hop % 2 ** (octaves - 1):
             raise ValueError(f"hop is a multiple of {2 ** (octaves - 1)}, not {hop}.")
+        check_hop(hop)
         bands = octaves * per_octave
         self.hop, self.octaves, self.emphasis = hop, octaves, emphasis
         self.hz_edges = [low_hz * 2 ** ((k - 0.5) / per_octave) for k in range(bands + 1)]

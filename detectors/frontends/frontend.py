@@ -6,7 +6,15 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from ..audio import RATE
+
 Layer = tuple[int, int, int]  # kernel, stride and padding along time
+
+
+def check_hop(hop: int) -> None:
+    """ValueError for frames that follow each other by under a millisecond or over a second."""
+    if not RATE // 1000 <= hop <= RATE:
+        raise ValueError(f"hop is {RATE // 1000} to {RATE} samples, not {hop}.")
 
 
 class Frontend(nn.Module):

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchaudio.transforms import MelSpectrogram, Spectrogram
 
 from ..audio import RATE
-from .frontend import Frontend, Layer
+from .frontend import Frontend, Layer, check_hop
 
 LEVEL_RMS = 0.05  # about -26 dBFS, the level of ordinary speech recordings
 
@@ -37,7 +37,7 @@ class LogSpectrogram(Frontend):
     """What log-mel and log-power spectrograms share: sizes, logarithm and band means.
 
     centre: subtract every band's mean over time, which removes the microphone's colour. Raises
-    ValueError for an n_fft above a second or more rows than that has frequencies.
+    ValueError for an n_fft above a second, more rows than that has frequencies, or a bad hop.
     """
 
     def __init__(self, n_fft: int, hop: int, rows: int, centre: bool) -> None:
@@ -46,6 +46,7 @@ class LogSpectrogram(Frontend):
             raise ValueError(
                 f"a spectrum of {n_fft} samples does not make a spectrogram of {rows} rows"
             )
+        check_hop(hop)
         self.n_fft, self.hop = n_fft, hop
         self.centre: bool | Tensor = centre
 

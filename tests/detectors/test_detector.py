@@ -225,7 +225,13 @@ MEMBER = {
         ({"frontend_options": {"n_fft": 2**31}}, "a spectrum of 2147483648 samples"),
         ({"frontend": "log-cqt", "frontend_options": {"per_octave": 2**31}}, "1 to 200 bands"),
         ({"frontend": "log-cqt", "frontend_options": {"octaves": 10**30}}, "do not lie between"),
-        ({"window": 2**31}, "half a second to a minute"),
+        ({"frontend_options": {"hop": 1}}, "hop is 16 to 16000 samples, not 1"),
+        (
+            {"frontend": "log-cqt", "frontend_options": {"octaves": 1, "hop": 1}},
+            "hop is 16 to 16000 samples, not 1",
+        ),
+        ({"window": 2**31}, "window: Input should be less than or equal to 960000"),
+        ({"window": 1}, "window: Input should be greater than or equal to 8000"),
         ({"architecture": ["cnn"]}, "architecture: Input should be a valid string"),
         ({"options": {"channels": []}}, "'cnn' does not take these options"),
         ({"options": {"channels": [-1, 2]}}, "'cnn' does not take these options"),
@@ -236,11 +242,26 @@ MEMBER = {
             "members, each with name",
         ),
         ({"hop_s": float("nan")}, "hop_s: Input should be a finite number"),
-        ({"hop_s": 1e-9}, "hop_s at least 0.01"),
+        ({"hop_s": 0.05}, "hop_s: Input should be greater than or equal to 0.1"),
+        ({"hop_s": 1e9}, "hop_s: Input should be less than or equal to 60"),
+        ({"name": "x" * 1000}, "name: String should have at most 200"),
+        ({"options": {"channels": [10**9, 2]}}, "options: Value error, 1000000000 is out of bound"),
         ({"window": 64_600.5}, "window: Input should be a valid integer"),
         ({"figures": []}, "figures: Input should be an object"),
+        ({"figures": {"dev": {"cllr": "x"}}}, "figures: dev: cllr: Input should be a valid number"),
+        ({"figures": {"dev": {"eer": {}}}}, "figures: dev: eer: Input should be a valid number"),
+        ({"figures": {"dev": {"eer": 20}}}, "figures: dev: eer: Input should be less than"),
+        ({"figures": {"dev": {"eer_ci": [0.1]}}}, "figures: dev: eer_ci: 1: Field required"),
+        ({"figures": {"test": {"verdicts": 3}}}, "figures: test: verdicts: Input should be"),
         ({"calibration": {"scale": "x"}}, "calibration: scale: Input should be a valid number"),
         ({"calibration": {"offset": float("inf")}}, "calibration: offset"),
+        ({"calibration": {"offset": -1e7}}, "calibration: offset: Input should be greater"),
+        ({"calibration": {"scale": 0}}, "calibration: scale: Input should be greater than 0"),
+        ({"calibration": {"scale": 1e300}}, "calibration: scale: Input should be less"),
+        ({"calibration": {"threshold": 5000}}, "calibration: threshold: Input should be less"),
+        ({"calibration": {"abstain": [2, -1]}}, "the lower bound lies above the upper one"),
+        ({"calibration": {"abstain": [-3000, 3000]}}, "abstain: 0: Input should be greater"),
+        ({"calibration": {"abstain": [0]}}, "calibration: abstain: 1: Field required"),
         ({"pooling": "most"}, "pooling is one of mean, max, top3"),
     ],
 )
@@ -249,6 +270,30 @@ def test_a_wrong_config_is_a_sentence_that_names_the_fault(tmp_path, change, sai
     config = json.loads((tmp_path / "d" / "config.json").read_text())
     (tmp_path / "d" / "config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(HearsayError, match=said):
+        load(tmp_path / "d")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b'{"name": "' + b"x" * (1 << 20) + b'"}', "larger than 1 MB"),
+        (b'{"name": "caf\xe9"}', "This is no detector config"),
+        (b'{"options": ' + b'{"a": ' * 10_000, "This is no detector config"),
+        (b"", "This is no detector config"),
+    ],
+)
+def test_what_is_no_config_at_all_is_a_sentence(tmp_path, text, said):
+    fresh("cnn").save(tmp_path / "d")
+    (tmp_path / "d" / "config.json").write_bytes(text)
+    with pytest.raises(HearsayError, match=said):
+        load(tmp_path / "d")
+
+
+def test_a_huge_config_is_not_read_whole(tmp_path):
+    fresh("cnn").save(tmp_path / "d")
+    with (tmp_path / "d" / "config.json").open("r+b") as file:
+        file.truncate(1 << 40)  # sparse: reading it whole would end the tests
+    with pytest.raises(HearsayError, match="larger than 1 MB"):
         load(tmp_path / "d")
 
 

@@ -187,7 +187,7 @@ def test_evidence_card_has_a_player_and_an_answer_for_every_version():
 
 
 def test_evidence_that_cannot_be_heard_is_a_sentence():
-    unmoved = toy(Tone(1000.0), calibration=Calibration(threshold=1e9))
+    unmoved = toy(Tone(1000.0), calibration=Calibration(offset=-1e5))
     seconds = explain(unmoved, CLIP, players=2)
     for_fake = describe.by_time(replace(seconds, values=np.abs(seconds.values)), unmoved, "cnn")
     shown = replace(report(detector=unmoved), seconds=for_fake)
