@@ -8,6 +8,7 @@ telemetry is off. Nothing here touches MLflow's process-wide state (active run, 
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,11 +28,21 @@ def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI, or else the SQLite store in `mlruns` of this checkout.
 
     Installed elsewhere, or in a checkout that cannot be written to, it is the current folder's.
+
+    Raises:
+        HearsayError: MLFLOW_TRACKING_URI does not begin with a scheme; MLflow would take it for a
+            folder, and make one.
     """
     root = Path(__file__).resolve().parents[1]
     if not (root / "pyproject.toml").is_file() or not os.access(root, os.W_OK):
         root = Path.cwd()
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlruns' / 'mlflow.db'}"
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlruns' / 'mlflow.db'}"
+    if not re.match(r"[\w+.-]+:/|databricks", uri):
+        raise HearsayError(
+            f"MLFLOW_TRACKING_URI is '{uri}', which begins with no scheme; write "
+            "sqlite:///mlflow.db for a file, or http://localhost:5000 for a server."
+        )
+    return uri
 
 
 def mlflow_client() -> MlflowClient:

@@ -19,9 +19,8 @@ class DetectorPool:
 
     It starts with the bundled detectors (version 0, alias "bundled"), so that there is something
     to serve before MLflow is even imported. From the first `refresh` on it holds the registry's
-    champions: new names appear, names without a champion go, but for bundled ones that the registry
-    has never had a champion of. These, what fails to load, and a registry out of reach leave the
-    old detectors in service, and `notices` says so.
+    champions. It never loses one: a name without a champion any more, a version that fails to load
+    and a registry out of reach leave the old detector in service, and `notices` says so.
     """
 
     def __init__(self, bundled: Iterable[Path] = (), retry_s: float = 60.0) -> None:
@@ -66,13 +65,13 @@ class DetectorPool:
                     f"{reason(error)}. The detectors that were loaded before stay in use."
                 )
             else:
-                bundled = {name: entry for name, entry in served.items() if not entry[0].version}
+                left = sorted(served.keys() - {version.name for version in wanted})
                 entries = [self._entry(v, served.get(v.name), notices) for v in wanted]
-                served = bundled | {entry[0].name: entry for entry in entries if entry is not None}
-                if left := sorted(bundled.keys() - {version.name for version in wanted}):
+                served |= {entry[0].name: entry for entry in entries if entry is not None}
+                if left:
                     notices.append(
-                        f"The registry has no champion of {', '.join(left)}: what is bundled stays "
-                        "in use."
+                        f"The registry has no champion of {', '.join(left)}: what was loaded "
+                        "before stays in use until this program ends."
                     )
             with self._snapshot:
                 self._served, self._notices = served, tuple(notices)

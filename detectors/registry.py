@@ -147,17 +147,9 @@ def versions() -> list[Version]:
     with readable_errors():
         aliases = _aliases(client)
         rows: list[ModelVersion] = _all_pages(client.search_model_versions)
-    ours = {row.name for row in rows if all(f"{CHECKSUM}{name}" in row.tags for name in READ)}
-    found = [
-        Version(
-            row.name,
-            int(row.version),
-            tuple(sorted(a for a, n in aliases[row.name].items() if int(n) == int(row.version))),
-            dict(row.tags),
-        )
-        for row in rows
-        if row.name in ours & aliases.keys()
-    ]
+        ours = {row.name for row in rows if all(f"{CHECKSUM}{name}" in row.tags for name in READ)}
+        ours &= aliases.keys()
+        found = [_version(row, aliases[row.name]) for row in rows if row.name in ours]
     return sorted(found, key=lambda v: (v.name, v.version))
 
 
@@ -178,7 +170,7 @@ def open_version(version: Version) -> Detector:
     """
     with tempfile.TemporaryDirectory(prefix="hearsay-") as scratch:
         names = [tag.removeprefix(CHECKSUM) for tag in version.checksums]
-        folder = _fetch(version, filter(INSIDE.fullmatch, names), Path(scratch))
+        folder = _fetch(version, sorted({*READ, *filter(INSIDE.fullmatch, names)}), Path(scratch))
         try:
             detector = Detector.open(folder)
         except HearsayError as error:  # its sentence names the copy, which nobody knows
@@ -191,16 +183,18 @@ def promote(name: str, version: int, alias: str = CHAMPION, *, force: bool = Fal
     """Give `alias` to a version.
 
     Raises:
-        HearsayError: A new champion would be a step back: its dev EER lies above the upper end of
-            the present champion's dev interval, or it has none. `force` promotes it all the same.
+        HearsayError: The version's files cannot be fetched, or do not make a detector that scores;
+            or a new champion would be a step back: its dev EER lies above the upper end of the
+            present champion's dev interval, or it has none. `force` promotes a step back as well.
     """
-    candidate = resolve(f"models:/{name}/{version}")
+    detector = open_version(candidate := resolve(f"models:/{name}/{version}"))
+    detector.check_runs()
     if alias == CHAMPION and not force:
         for champion in champions():
             if champion.name == name and champion.version != version:
-                _compare(candidate, champion)
-    client = mlflow_client()
+                _compare(candidate, detector.config, champion)
     with readable_errors():
+        client = mlflow_client()
         client.set_registered_model_alias(name, alias, str(version))
         if alias == CHAMPION:
             client.set_registered_model_tag(name, SEEDED, "no")  # `seed` respects this choice
@@ -242,7 +236,7 @@ def _fetch(version: Version, names: Iterable[str], target: Path) -> Path:
                 path = download_artifacts(file, dst_path=str(place), tracking_uri=tracking_uri())
             except (MlflowException, OSError) as error:
                 raise HearsayError(f"{name} of {version.uri} cannot be fetched.") from error
-            if sha256_of(Path(path)) != version.checksums[f"{CHECKSUM}{name}"]:
+            if sha256_of(Path(path)) != version.checksums.get(f"{CHECKSUM}{name}"):
                 raise HearsayError(
                     f"{name} of {version.uri} is not the file that was registered: its SHA-256 "
                     "differs from the version's tag, so it was not opened."
@@ -250,27 +244,30 @@ def _fetch(version: Version, names: Iterable[str], target: Path) -> Path:
     return target
 
 
-def _compare(candidate: Version, champion: Version) -> None:
+def _compare(candidate: Version, config: Config, champion: Version) -> None:
     """HearsayError when the candidate is worse on dev than the champion's interval allows."""
-    new, old = _dev_figures(candidate), _dev_figures(champion)
+    new, old = config.figures.get("dev", {}), _dev_figures(champion)
     if old.get("eer") is None:
         return  # nothing to compare with
-    interval = old.get("eer_ci")  # None where too few speakers were measured
-    limit = float(interval[1] if interval else old["eer"])
-    there = f"the champion, version {champion.version}, reaches {float(old['eer']):.1%}"
+    limit = (old.get("eer_ci") or [old["eer"]])[-1]  # too few speakers have no interval
+    there = f"the champion, version {champion.version}, reaches {old['eer']:.1%}"
     if new.get("eer") is None:
         reason = f"states no dev EER, while {there}"
-    elif float(new["eer"]) > limit:
-        reason = f"has a dev EER of {float(new['eer']):.1%}: {there} (at most {limit:.1%})"
+    elif new["eer"] > limit:
+        reason = f"has a dev EER of {new['eer']:.1%}: {there} (at most {limit:.1%})"
     else:
         return
     raise HearsayError(f"{candidate.name} version {candidate.version} {reason}; use force.")
 
 
 def _dev_figures(version: Version) -> dict[str, Any]:
+    """Of a champion; none of one that is broken, which anything that works may replace."""
     with tempfile.TemporaryDirectory(prefix="hearsay-") as scratch:
-        folder = _fetch(version, ["config.json"], Path(scratch))
-        return dict(Config.read(folder / "config.json").figures.get("dev", {}))
+        try:
+            folder = _fetch(version, ["config.json"], Path(scratch))
+            return dict(Config.read(folder / "config.json").figures.get("dev", {}))
+        except (HearsayError, OSError):
+            return {}
 
 
 def _tags(detector: Detector) -> dict[str, str]:
@@ -285,6 +282,11 @@ def _tags(detector: Detector) -> dict[str, str]:
     return tags
 
 
+def _version(row: ModelVersion, aliases: dict[str, str]) -> Version:
+    named = sorted(alias for alias, number in aliases.items() if str(number) == str(row.version))
+    return Version(row.name, int(row.version), tuple(named), dict(row.tags))
+
+
 def _aliases(client: MlflowClient) -> dict[str, dict[str, str]]:
     """Registered model -> its aliases -> version."""
     return {row.name: row.aliases for row in _all_pages(client.search_registered_models)}
@@ -294,6 +296,5 @@ def _all_pages(search: Callable[..., Any]) -> list[Any]:
     page = search()
     rows = list(page)
     while page.token:
-        page = search(page_token=page.token)
-        rows += page
+        rows += (page := search(page_token=page.token))
     return rows

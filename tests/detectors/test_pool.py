@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
+import sqlite3
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from stores import make_detector, use_store
 
-from detectors import registry
+from detectors import HearsayError, registry
+from detectors.files import sha256_of
 from detectors.pool import DetectorPool
 
 
@@ -65,8 +70,8 @@ def test_corrupt_weights_leave_the_old_detector_with_a_notice(store):
     pool.refresh()
     weights = weights_of(store, 2)
     good = weights.read_bytes()
-    weights.write_bytes(good[:-4] + b"\0\1\2\3")
     registry.promote("cnn", 2, force=True)
+    weights.write_bytes(good[:-4] + b"\0\1\2\3")
     pool.refresh()
 
     assert in_service(pool) == ["models:/cnn/1"]
@@ -92,18 +97,134 @@ def test_a_failed_version_waits_before_it_is_tried_again(store):
     assert pool.detectors() == [] and "version 1 could not be loaded" in pool.notices[0]
 
 
-def test_new_names_appear_and_names_without_champion_go(store, tmp_path):
+def test_new_names_appear_and_names_without_champion_stay_with_a_notice(store, tmp_path):
     pool = DetectorPool()
     pool.refresh()
     make_detector(tmp_path / "other", seed=7, name="other")
     registry.register(tmp_path / "other", "another")
     registry.promote("another", 1)
     pool.refresh()
-    assert in_service(pool) == ["models:/another/1", "models:/cnn/1"]
+    assert in_service(pool) == ["models:/another/1", "models:/cnn/1"] and pool.notices == ()
 
     registry.mlflow_client().delete_registered_model_alias("cnn", "champion")
     pool.refresh()
-    assert in_service(pool) == ["models:/another/1"]
+    assert in_service(pool) == ["models:/another/1", "models:/cnn/1"]
+    (notice,) = pool.notices
+    assert "no champion of cnn: what was loaded before stays in use" in notice
+
+    registry.promote("cnn", 2)
+    pool.refresh()
+    assert in_service(pool) == ["models:/another/1", "models:/cnn/2"] and pool.notices == ()
+
+
+def delete_version(store: Path) -> None:
+    registry.mlflow_client().delete_model_version("cnn", "1")
+
+
+def delete_model(store: Path) -> None:
+    registry.mlflow_client().delete_registered_model("cnn")
+
+
+def leave_the_alias_behind(store: Path) -> None:
+    with sqlite3.connect(store / "mlflow.db") as database:
+        database.execute("UPDATE registered_model_aliases SET version = 9")
+
+
+@pytest.mark.parametrize("lose", [delete_version, delete_model, leave_the_alias_behind])
+def test_a_lost_champion_stays_in_service_with_a_notice(store, lose):
+    pool = DetectorPool()
+    pool.refresh()
+    lose(store)
+    pool.refresh()
+    assert in_service(pool) == ["models:/cnn/1"]
+    assert "no champion of cnn" in pool.notices[0]
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """Makes a tracking server that answers everything with the same bytes."""
+    running = []
+
+    def answering(body: bytes) -> None:
+        class Answer(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        running.append(ThreadingHTTPServer(("127.0.0.1", 0), Answer))
+        threading.Thread(target=running[-1].serve_forever, daemon=True).start()
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{running[-1].server_port}")
+
+    yield answering
+    for one in running:
+        one.shutdown()
+        one.server_close()
+
+
+GARBAGE = [
+    b"{}",
+    b"[]",
+    b"null",
+    b"<html>It works!</html>",
+    b"\xff\xfe",
+    b"",
+    b'{"registered_models": 3, "model_versions": [{}]}',
+    b'{"registered_models": [{"name": "cnn"}], "model_versions": [{"name": "cnn"}]}',
+]
+
+
+@pytest.mark.parametrize("body", GARBAGE)
+def test_a_server_that_answers_garbage_takes_nothing_away(store, server, tmp_path, body):
+    pool = DetectorPool()
+    pool.refresh()
+    make_detector(tmp_path / "mine", seed=3, name="mine")
+    bundled = DetectorPool([tmp_path / "mine"])
+    server(body)
+    for serving, there in ((pool, "models:/cnn/1"), (bundled, "models:/mine/0")):
+        serving.refresh()
+        assert in_service(serving) == [there]
+        (notice,) = serving.notices
+        assert re.search("stays? in use", notice) and "\n" not in notice
+
+
+@pytest.mark.parametrize("body", GARBAGE)
+def test_a_server_that_answers_garbage_is_one_error_to_those_who_ask(store, server, body, tmp_path):
+    make_detector(tmp_path / "mine", seed=3, name="mine")
+    server(body)
+    with pytest.raises(HearsayError):
+        registry.load("models:/cnn@champion")
+    with pytest.raises(HearsayError):
+        registry.seed([tmp_path / "mine"])
+
+
+def test_a_champion_whose_config_is_broken_leaves_the_old_one(store):
+    """The config was registered so: its SHA-256 fits."""
+    pool = DetectorPool(retry_s=0)
+    pool.refresh()
+    config = weights_of(store, 2).with_name("config.json")
+    good = json.loads(config.read_text())
+    client = registry.mlflow_client()
+    for change, said in (
+        ({"figures": {"dev": {"cllr": "x"}}}, "cllr: Input should be a valid number"),
+        ({"calibration": {"abstain": [-3000, 3000]}}, "abstain: 0"),
+        ({"frontend_options": {"hop": 1}}, "hop is 16 to 16000 samples"),
+        ({"name": "x" * (1 << 20)}, "larger than 1 MB"),
+    ):
+        config.write_text(json.dumps({**good, **change}))
+        client.set_model_version_tag("cnn", "2", "sha256.config.json", sha256_of(config))
+        client.set_registered_model_alias("cnn", "champion", "2")
+        pool.refresh()
+        assert in_service(pool) == ["models:/cnn/1"]
+        (notice,) = pool.notices
+        assert said in notice and "version 1 stays in use" in notice
 
 
 def test_a_registry_out_of_reach_leaves_what_was_there(store, tmp_path, monkeypatch):
@@ -139,15 +260,14 @@ def test_bundled_detectors_stay_where_the_registry_has_no_champion(store, tmp_pa
     pool.refresh()
     assert in_service(pool) == ["models:/cnn/1", "models:/resnet/0"]
     assert pool.notices == (
-        "The registry has no champion of resnet: what is bundled stays in use.",
+        "The registry has no champion of resnet: what was loaded before stays in use until this "
+        "program ends.",
     )
 
     registry.register(tmp_path / "resnet", "resnet")
     registry.promote("resnet", 1)
     pool.refresh()
-    registry.mlflow_client().delete_registered_model_alias("resnet", "champion")
-    pool.refresh()
-    assert in_service(pool) == ["models:/cnn/1"] and pool.notices == ()
+    assert in_service(pool) == ["models:/cnn/1", "models:/resnet/1"] and pool.notices == ()
 
 
 @pytest.mark.parametrize("what", ["champions", "open_version"])

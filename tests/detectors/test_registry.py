@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import pickle
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +19,7 @@ from voice import voice
 
 from detectors import Config, Detector, load, registry
 from detectors.errors import HearsayError
+from detectors.files import sha256_of
 from detectors.mlflow_store import readable_errors
 
 
@@ -176,6 +179,49 @@ def test_a_worse_version_does_not_become_champion(store, tmp_path):
     assert registry.resolve("models:/cnn@champion").version == 3
     registry.promote("cnn", 2, force=True)
     assert registry.resolve("models:/cnn@champion").version == 2
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "config.json"])
+@pytest.mark.parametrize("alias", ["champion", "challenger"])
+def test_a_version_whose_files_are_gone_is_not_promoted(store, tmp_path, name, alias):
+    make_detector(tmp_path / "cnn")
+    registry.register(tmp_path / "cnn", "cnn")
+    (detector_folder(store) / name).unlink()
+    with pytest.raises(HearsayError, match=f"{name} of models:/cnn/1 cannot be fetched"):
+        registry.promote("cnn", 1, alias, force=True)
+    assert registry.champions() == []
+
+
+def test_a_version_that_does_not_open_is_not_promoted(store, tmp_path):
+    make_detector(tmp_path / "cnn")
+    registry.register(tmp_path / "cnn", "cnn")
+    config = detector_folder(store) / "config.json"
+    config.write_text(config.read_text().replace('"hop_s": 1.0', '"hop_s": 0.001'))
+    client = registry.mlflow_client()
+    client.set_model_version_tag("cnn", "1", "sha256.config.json", sha256_of(config))
+    with pytest.raises(HearsayError, match=r"models:/cnn/1 cannot be opened: .*hop_s"):
+        registry.promote("cnn", 1, force=True)
+    assert registry.champions() == []
+
+
+def test_whatever_works_replaces_a_broken_champion(store, tmp_path):
+    for seed, name in enumerate(("one", "two")):
+        make_detector(tmp_path / name, seed, eer=0.1 + seed / 10, low=0.05, high=0.15)
+        registry.register(tmp_path / name, "cnn")
+        if not seed:
+            registry.promote("cnn", 1)
+            shutil.rmtree(detector_folder(store))
+    registry.promote("cnn", 2)
+    assert [version.uri for version in registry.champions()] == ["models:/cnn/2"]
+
+
+@pytest.mark.parametrize("uri", ["mlruns.db", "localhost:5000", "./mlruns", "/tmp/mlflow.db"])
+def test_a_tracking_uri_without_a_scheme_is_a_sentence(tmp_path, monkeypatch, uri):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(HearsayError, match=f"is '{re.escape(uri)}', which begins with no scheme"):
+        registry.versions()
+    assert not [*tmp_path.iterdir()]
 
 
 def test_seeding_twice_registers_once(store, tmp_path):
