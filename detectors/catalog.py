@@ -25,6 +25,7 @@ from .models.transformer import ConvTransformer
 from .models.tssdnet import IncTSSDNet, ResTSSDNet
 from .models.tssdnet2d import ResTSSDNet2D
 from .models.vgg16 import VGG16
+from .models.whisper import Whisper
 
 Made = TypeVar("Made", Network, Frontend)
 
@@ -56,6 +57,7 @@ CATALOG: dict[str, Entry] = {
     "inception": Entry(Inception, "log-mel"),
     "vgg16": Entry(VGG16, "log-mel"),
     "prosody": Entry(ProsodyNet, "prosody"),
+    "whisper": Entry(Whisper, "whisper-mel"),
     "ssl": Entry(SSL, "raw"),
     "hub": Entry(HubClassifier, "raw"),
     "fusion": Entry(Fusion, "raw"),

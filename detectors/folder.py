@@ -72,7 +72,10 @@ def read_folder(folder: Path) -> Contents:
     """
     check_files(folder)
     config = Config.read(folder / "config.json")
-    weights = load_file(folder / "weights.safetensors")
+    weights = {
+        name: weight.float() if weight.dtype == torch.float16 else weight
+        for name, weight in load_file(folder / "weights.safetensors").items()
+    }
     if any("architecture" in spec for spec in _member_specs(config)):
         return _from_one_file(config, weights)
     members = []
@@ -179,12 +182,18 @@ def _is_only_a_detector(folder: Path) -> bool:
 
 def _write(folder: Path, contents: Contents, card: str = "") -> None:
     folder.mkdir(parents=True)
-    weights = {name: weight.contiguous() for name, weight in contents.weights.items()}
+    weights = {name: _halved(weight).contiguous() for name, weight in contents.weights.items()}
     save_file(weights, folder / "weights.safetensors")
     (folder / "weights.safetensors").chmod(0o644)  # safetensors: for the owner alone
     _write_texts(folder, contents.config, card)
     for name, member in zip(named_members(contents.config), contents.members, strict=True):
         _write(folder / MEMBERS / name, member)
+
+
+def _halved(weight: Tensor) -> Tensor:
+    """In half precision where that holds every number exactly, as of networks that round theirs."""
+    half = weight.half() if weight.dtype == torch.float32 else weight
+    return half if half.to(weight.dtype).equal(weight) else weight
 
 
 def _write_texts(folder: Path, config: Config, card: str) -> None:

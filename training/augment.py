@@ -1,31 +1,42 @@
 """Augmentation of waveforms, alike for both classes, so that the channel says nothing of the label.
 
 Chance decides first (`draw`), the sound is changed afterwards (`retime`, then `degrade`), so that a
-recording, a copy of it and the labels of their samples can share one `Draw`.
+recording, a copy of it and the labels of their samples can share one `Draw`. What recordings go
+through is in `corpora.channels`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import io
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import soundfile
 import soxr
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
-from scipy.fft import irfft, next_fast_len, rfft
-from scipy.signal import fftconvolve
 
+from corpora import channels
+from corpora.channels import CODECS, Codec
 from detectors.audio import RATE
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
-# how often each codec is drawn; Opus takes four times as long as the others together
-CODECS = {"mp3": 0.35, "vorbis": 0.3, "opus": 0.05, "ulaw": 0.15, "alaw": 0.15}
+# How often each codec is drawn, and at which kbit/s
+DRAWN_CODECS: dict[str, tuple[float, tuple[float, ...]]] = {
+    "opus-voip": (0.28, (6, 8, 12, 16, 20, 24, 32)),
+    "opus-audio": (0.1, (12, 16, 24, 32)),
+    "aac": (0.16, (16, 24, 32, 48, 64)),
+    "mp3": (0.2, (16, 24, 32, 48, 64)),
+    "amr-nb": (0.08, (4.75, 5.9, 7.4, 12.2)),
+    "g722": (0.03, (64,)),
+    "g726": (0.03, (16, 24, 32)),
+    "mu-law": (0.06, (64,)),
+    "a-law": (0.06, (64,)),
+}
+TWICE = 0.15  # share of the coded clips that go through a second codec: voice messages forwarded
 BANDWIDTHS_HZ = (8000, 8000, 11025, 12000, 14000)
+NOISES = ("coloured", "coloured", "babble", "music")
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -37,25 +48,33 @@ class Augment:
     reverb: Share = 0.1
     equaliser: Share = 0.3
     noise: Share = 0.2
+    suppression: Share = 0.0
+    gain_control: Share = 0.0
     clipping: Share = 0.03
+    offset: Share = 0.0
     bandwidth: Share = 0.12
     codec: Share = 0.2
+    packet_loss: Share = 0.0
 
 
 @dataclass(frozen=True)
 class Draw:
     """What chance decided for one clip, in the order of a recording; None leaves a step out."""
 
-    seed: int  # of the noise in `pad`, `reverb` and `noise`
+    seed: int  # of whatever is random in the steps
     trim: tuple[int, int] | None = None  # samples off the beginning and the end
     pad: tuple[int, float, bool] | None = None  # samples of near-silence, amplitude, in front
     speed: float | None = None  # factor on the tempo, pitch and all
-    reverb: tuple[float, float] | None = None  # decay in s, level beside the direct sound
+    reverb: tuple[float, float, float] | None = None  # see `channels.room`
     equaliser: tuple[float, ...] | None = None  # gains in dB, at eight frequencies up to Nyquist's
-    noise: tuple[float, float] | None = None  # spectral slope (0 white, 1 brown), dB below the clip
+    noise: tuple[str, float] | None = None  # one of NOISES, dB below the clip
+    suppression: float | None = None  # see `channels.noise_suppression`
+    gain_control: float | None = None  # seconds
     clipping: float | None = None  # share of the highest peak
+    offset: float | None = None  # share of the highest peak
     bandwidth: int | None = None  # sample rate in Hz
-    codec: tuple[str, float] | None = None  # one of CODECS, compression 0..1
+    codecs: tuple[Codec, ...] = ()  # one after the other
+    packet_loss: float | None = None  # share of the packets
 
 
 def draw(chances: Augment, samples: int, rng: np.random.Generator) -> Draw:
@@ -64,25 +83,31 @@ def draw(chances: Augment, samples: int, rng: np.random.Generator) -> Draw:
     trim = on["edges"] and samples > 1.5 * RATE and rng.random() < 0.5
     first, last = rng.integers(0, int(0.3 * RATE), 2).tolist()
     pad = int(rng.uniform(0.05, 0.5) * RATE), 10 ** rng.uniform(-5, -3.5), rng.random() < 0.5
-    speed = rng.uniform(0.92, 1.08)
-    reverb = rng.uniform(0.1, 0.6), 10 ** rng.uniform(-1.5, -0.3)
-    equaliser = tuple(rng.normal(0, 4, 8))
-    noise = rng.uniform(0, 1), rng.uniform(8, 45)
-    clipping = rng.uniform(0.2, 0.8)
-    bandwidth = int(rng.choice(BANDWIDTHS_HZ))
-    codec = str(rng.choice(list(CODECS), p=list(CODECS.values()))), rng.uniform(0.2, 0.9)
+    drawn = {
+        "speed": rng.uniform(0.92, 1.08),
+        "reverb": (rng.uniform(0.15, 0.8), rng.uniform(-2, 15), rng.uniform(2500, 7500)),
+        "equaliser": tuple(rng.normal(0, 4, 8)),
+        "noise": (str(rng.choice(NOISES)), rng.uniform(5, 40)),
+        "suppression": rng.uniform(0.3, 1.0),
+        "gain_control": 10 ** rng.uniform(-1.3, 0.3),
+        "clipping": rng.uniform(0.2, 0.8),
+        "offset": rng.uniform(-0.02, 0.02),
+        "bandwidth": int(rng.choice(BANDWIDTHS_HZ)),
+        "packet_loss": rng.uniform(0.01, 0.1),
+    }
+    codecs = _draw_codec(rng), _draw_codec(rng)
     return Draw(
         seed=int(rng.integers(2**32)),
         trim=(first, last) if trim else None,
         pad=pad if on["edges"] and not trim else None,
-        speed=speed if on["speed"] else None,
-        reverb=reverb if on["reverb"] else None,
-        equaliser=equaliser if on["equaliser"] else None,
-        noise=noise if on["noise"] else None,
-        clipping=clipping if on["clipping"] else None,
-        bandwidth=bandwidth if on["bandwidth"] else None,
-        codec=codec if on["codec"] else None,
+        codecs=codecs[: 1 + (rng.random() < TWICE)] if on["codec"] else (),
+        **{name: value for name, value in drawn.items() if on[name]},  # type: ignore[arg-type]
     )
+
+
+def _draw_codec(rng: np.random.Generator) -> Codec:
+    name = str(rng.choice([*DRAWN_CODECS], p=[share for share, _ in DRAWN_CODECS.values()]))
+    return CODECS[name].at(float(rng.choice(DRAWN_CODECS[name][1])))
 
 
 def retime(x: np.ndarray, drawn: Draw) -> np.ndarray:
@@ -103,21 +128,30 @@ def degrade(x: np.ndarray, drawn: Draw) -> np.ndarray:
     """Room, microphone, noise, channel and codec, in this order. (n,) -> (n,) float32."""
     rng = np.random.default_rng(drawn.seed)
     if drawn.reverb:
-        x = _reverb(x, *drawn.reverb, rng)
+        x = channels.room(x, *drawn.reverb, rng)
     if drawn.equaliser:
-        x = _equalise(x, drawn.equaliser)
+        x = channels.equalise(x, drawn.equaliser)
     if drawn.noise:
-        x = _noise(x, *drawn.noise, rng)
+        kind, below_db = drawn.noise
+        x = channels.add(x, _noise(kind, x, rng), below_db)
+    if drawn.suppression:
+        x = channels.noise_suppression(x, drawn.suppression)
+    if drawn.gain_control:
+        x = channels.gain_control(x, drawn.gain_control)
+    peak = max(float(np.max(np.abs(x))), 1e-6)
     if drawn.clipping:
-        limit = np.max(np.abs(x)) * np.float32(drawn.clipping)
+        limit = peak * np.float32(drawn.clipping)
         x = np.clip(x, -limit, limit)
+    if drawn.offset:
+        x = x + np.float32(peak * drawn.offset)
     if drawn.bandwidth:
         low = soxr.resample(x, RATE, drawn.bandwidth)
-        x = _fit(soxr.resample(low, drawn.bandwidth, RATE), len(x))
-    if drawn.codec:
-        peak = max(float(np.max(np.abs(x))), 1e-6)
-        x = transcode(x / peak * 0.9, *drawn.codec) * (peak / 0.9)
-    return x
+        x = channels.fit(soxr.resample(low, drawn.bandwidth, RATE), len(x))
+    for codec in drawn.codecs:
+        x = channels.encode(x / peak * np.float32(0.9), codec) * np.float32(peak / 0.9)
+    if drawn.packet_loss:
+        x = channels.packet_loss(x, drawn.packet_loss, rng)
+    return x.astype(np.float32)
 
 
 def augment(x: np.ndarray, drawn: Draw) -> np.ndarray:
@@ -125,51 +159,10 @@ def augment(x: np.ndarray, drawn: Draw) -> np.ndarray:
     return degrade(retime(x, drawn), drawn)
 
 
-def _reverb(x: np.ndarray, decay_s: float, level: float, rng: np.random.Generator) -> np.ndarray:
-    """A room: exponentially decaying noise under the direct sound."""
-    t = np.arange(int(decay_s * RATE)) / RATE
-    room = rng.standard_normal(len(t)) * np.exp(-6.9 * t / decay_s)
-    room *= level / np.sqrt(np.sum(room**2))
-    room[0] = 1.0
-    return fftconvolve(x, room)[: len(x)].astype(np.float32)
-
-
-def _equalise(x: np.ndarray, gains_db: tuple[float, ...]) -> np.ndarray:
-    """A microphone: a smooth frequency response through the gains."""
-    size = next_fast_len(len(x), real=True)
-    hz = np.linspace(0, 1, size // 2 + 1)  # of Nyquist's
-    at = np.linspace(0, 1, len(gains_db)) ** 1.5
-    response = 10 ** (np.interp(hz, at, gains_db) / 20)
-    return irfft(rfft(x, size) * response, size)[: len(x)].astype(np.float32)
-
-
-def _noise(x: np.ndarray, slope: float, below_db: float, rng: np.random.Generator) -> np.ndarray:
-    """Noise between white and brown at a level below the clip's."""
-    size = next_fast_len(len(x), real=True)
-    spectrum = rfft(rng.standard_normal(size, dtype=np.float32))
-    spectrum /= np.maximum(np.arange(len(spectrum)), 20) ** slope
-    noise = irfft(spectrum, size)[: len(x)]
-    wanted = np.sqrt(np.mean(x**2)) * 10 ** (-below_db / 20)
-    return (x + noise * (wanted / np.sqrt(np.mean(noise**2)))).astype(np.float32)
-
-
-def transcode(x: np.ndarray, codec: str, compression: float) -> np.ndarray:
-    """Encode and decode by one of `CODECS`; compression 0..1.
-
-    The result is aligned to the input to a few samples and has its length.
-    """
-    rate = 8000 if codec in ("ulaw", "alaw") else RATE
-    container = {"mp3": "MP3", "vorbis": "OGG", "opus": "OGG", "ulaw": "WAV", "alaw": "WAV"}[codec]
-    subtype = {"mp3": "MPEG_LAYER_III"}.get(codec, codec.upper())
-    extra = {"compression_level": compression} if rate == RATE else {}
-    file = io.BytesIO()
-    plain = x if rate == RATE else soxr.resample(x, RATE, rate)
-    soundfile.write(file, plain, rate, format=container, subtype=subtype, **extra)
-    file.seek(0)
-    coded, _ = soundfile.read(file, dtype="float32")
-    return _fit(coded if rate == RATE else soxr.resample(coded, rate, RATE), len(x))
-
-
-def _fit(x: np.ndarray, n: int) -> np.ndarray:
-    """Cut or pad with zeros to n samples."""
-    return np.pad(x[:n], (0, max(0, n - len(x)))).astype(np.float32)
+def _noise(kind: str, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Noise (n,) of one of NOISES for a clip x (n,)."""
+    if kind == "babble":
+        return channels.babble(x, int(rng.integers(3, 8)), rng)
+    if kind == "music":
+        return channels.music(len(x), rng)
+    return channels.coloured_noise(len(x), rng.uniform(0, 1), rng)

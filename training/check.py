@@ -43,6 +43,19 @@ def check(recipe: Recipe) -> None:
             "device: PyTorch finds no GPU for cuda here; auto takes what is there.",
         ),
         (
+            recipe.heads and not (net.embeds and recipe.cache_variants),
+            "heads: only of whisper, whose embeddings are kept: cache_variants.",
+        ),
+        (
+            recipe.heads and (recipe.splices or recipe.spec_augment or recipe.interpolate),
+            "heads learn from whole crops: leave splices, spec_augment and interpolate out.",
+        ),
+        (recipe.mixup and not recipe.heads, "mixup is for heads."),
+        (
+            net.embeds and recipe.cache_variants and not recipe.heads,
+            "cache_variants: to keep embeddings, say how many heads read them.",
+        ),
+        (
             recipe.cache_variants and frontend.hop == 1,
             "cache_variants needs a front-end with frames.",
         ),

@@ -70,9 +70,11 @@ def load_weights(net: Network, path: str) -> None:
     """
     try:
         if path.endswith(".safetensors"):
-            net.load_state_dict(load_file(path))
+            weights = load_file(path)
         else:
-            net.load_published(torch.load(path, weights_only=True, map_location="cpu"))
+            weights = torch.load(path, weights_only=True, map_location="cpu")
+        own = weights.keys() == net.state_dict().keys()
+        (net.load_state_dict if own else net.load_published)(weights)
     except (
         OSError,
         EOFError,

@@ -53,6 +53,10 @@ class NetworkRecipe:
         teachers: Detectors to distil into a network on the waveform (see `distillation`).
         cache_variants: Above 0, the front-end runs ahead of training, on each clip as it is and on
             augmented copies, so many together; they are kept in runs/features.
+        heads: Above 0, the network stays as it is but for its head: so many are trained, from as
+            many seeds, on cached embeddings, and averaged (see `heads`).
+        mixup: Above 0, heads learn from mixtures of two clips, whose shares are drawn from a beta
+            distribution of this parameter (Zhang et al. 2018).
         init: A detector's weights.safetensors or a state dict to start from.
         pretrained: Start from ImageNet's weights.
         interpolate: Share of the first weights in those that training ends with, which forgets less
@@ -77,6 +81,8 @@ class NetworkRecipe:
     partial_spoof_weight: Weight = 0.0
     teachers: tuple[str, ...] = ()
     cache_variants: CountOrNone = 0
+    heads: CountOrNone = 0
+    mixup: Weight = 0.0
     augment: Augment = Augment()
     spec_augment: SpecAugment | None = None
     init: str | None = None

@@ -23,6 +23,7 @@ from .card import card
 from .check import check
 from .clips import Fold, Material, choose_clips
 from .fuse import fuse, open_members, source_folds
+from .heads import fit_heads
 from .loop import Trainer
 from .recipe import FusionRecipe, Recipe
 
@@ -100,7 +101,7 @@ def _prepare(
     if isinstance(recipe, FusionRecipe):
         members, folds = open_members(recipe), source_folds(material.held)
         return lambda run: fuse(recipe, members, material, folds), None
-    trainer = Trainer(recipe, material, checkpoint)
+    trainer = None if recipe.heads else Trainer(recipe, material, checkpoint)
 
     def fit(run: Run) -> tuple[Detector, np.ndarray]:
         def report(epoch: int, values: dict[str, float]) -> None:
@@ -108,10 +109,14 @@ def _prepare(
             line = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
             tqdm.write(f"epoch {epoch + 1}: {line}")
 
-        trainer.run_id = run.run_id
-        return calibrate(trainer.run(report), material.held, material.held_audio, split)
+        if trainer is None:
+            detector = fit_heads(recipe, material, report)
+        else:
+            trainer.run_id = run.run_id
+            detector = trainer.run(report)
+        return calibrate(detector, material.held, material.held_audio, split)
 
-    return fit, trainer.run_id
+    return fit, trainer.run_id if trainer else None
 
 
 def _refuse_another_run(record: str, out: Path) -> None:

@@ -3,7 +3,7 @@
 from .cqt import LogCQT
 from .frontend import Frontend
 from .prosody import Prosody
-from .spectrograms import LogMel, LogSpec, Mel, Raw
+from .spectrograms import LogMel, LogSpec, Mel, Raw, WhisperMel
 
 FRONTENDS: dict[str, type[Frontend]] = {
     "raw": Raw,
@@ -11,5 +11,6 @@ FRONTENDS: dict[str, type[Frontend]] = {
     "log-spec": LogSpec,
     "log-cqt": LogCQT,
     "mel": Mel,
+    "whisper-mel": WhisperMel,
     "prosody": Prosody,
 }

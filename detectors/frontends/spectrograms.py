@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchaudio.transforms import MelSpectrogram, Spectrogram
@@ -119,6 +121,35 @@ class LogSpec(LogSpectrogram):
 
     def forward(self, x: Tensor) -> Tensor:
         return self._log(self.spec(x)[:, : self.bins])
+
+
+class WhisperMel(Frontend):
+    """Whisper's log-mel spectrogram: (b, n) -> (b, 1, mels, frames), log10 power over 80 dB.
+
+    The same numbers as WhisperFeatureExtractor of transformers, without its padding to 30 s.
+    """
+
+    hop = 160
+
+    def __init__(self, mels: int = 80) -> None:
+        super().__init__()
+        self.mel = MelSpectrogram(
+            RATE, 400, hop_length=self.hop, n_mels=mels, norm="slaney", mel_scale="slaney"
+        )
+        self.hz_edges = [_slaney_hz(m) for m in np.linspace(0, _SLANEY_TOP, 2 * mels + 3)[1::2]]
+
+    def forward(self, x: Tensor) -> Tensor:
+        mel = self.mel(x)[..., :-1].clamp_min(1e-10).log10()
+        loudest = mel.amax(dim=(1, 2), keepdim=True)
+        return ((mel.maximum(loudest - 8) + 4) / 4).unsqueeze(1)
+
+
+_SLANEY_TOP = 15 + 27 * math.log(8) / math.log(6.4)  # 8 kHz in mel
+
+
+def _slaney_hz(mel: float) -> float:
+    """Slaney's mel scale: 66.7 Hz a mel up to 1 kHz, then 27 mel for a factor of 6.4."""
+    return mel * 200 / 3 if mel < 15 else 1000 * 6.4 ** ((mel - 15) / 27)
 
 
 def _mel_scale():

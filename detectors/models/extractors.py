@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torchaudio.compliance import kaldi
-from torchaudio.transforms import MelSpectrogram
 
 from ..audio import RATE
+from ..frontends.spectrograms import WhisperMel
 
 
 class Samples(nn.Module):
@@ -29,24 +29,20 @@ class Samples(nn.Module):
         return x / (x.square().mean(dim=-1, keepdim=True) + 1e-7).sqrt()
 
 
-class WhisperMel(nn.Module):
+class PaddedWhisperMel(nn.Module):
     """WhisperFeatureExtractor: (b, n) -> (b, mels, samples // hop), log10 mel power of 80 dB range.
 
     The sound is cut or padded with silence to `samples`, the length that the encoder insists on.
     """
 
-    def __init__(self, mels: int, samples: int, n_fft: int = 400, hop: int = 160) -> None:
+    def __init__(self, mels: int, samples: int) -> None:
         super().__init__()
         self.samples = samples
-        self.mel = MelSpectrogram(
-            RATE, n_fft, hop_length=hop, n_mels=mels, norm="slaney", mel_scale="slaney"
-        )
+        self.mel = WhisperMel(mels)
 
     def forward(self, x: Tensor) -> Tensor:
         x = nn.functional.pad(x, (0, self.samples - x.shape[-1]))  # a negative pad cuts
-        mel = self.mel(x)[..., :-1].clamp_min(1e-10).log10()
-        loudest = mel.amax(dim=(1, 2), keepdim=True)
-        return (mel.maximum(loudest - 8) + 4) / 4
+        return self.mel(x).squeeze(1)
 
 
 class KaldiMel(nn.Module):
@@ -89,7 +85,7 @@ def _fbank(x: Tensor, **settings: Any) -> Tensor:
 
 KINDS: dict[str, type[nn.Module]] = {
     "samples": Samples,
-    "whisper-mel": WhisperMel,
+    "whisper-mel": PaddedWhisperMel,
     "kaldi-mel": KaldiMel,
     "stacked-mel": StackedMel,
 }

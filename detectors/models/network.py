@@ -64,6 +64,7 @@ class Network(nn.Module):
     - hz_edges: the frequencies in Hz where the rows of its maps meet, where it reads waveforms.
     - frame_channels: channels of what `frames` returns, 0 where it has no `frames` and `verdict`.
     - judges_frames: whether it has `frame_logits`.
+    - embeds: whether it has `embed` and `head`, so that training may fit the head alone.
     - standardises: whether training begins with `standardise_on`.
     - imagenet: torchvision's name of the weights that `load_imagenet` loads, "" of none.
     """
@@ -74,6 +75,7 @@ class Network(nn.Module):
     hz_edges: list[float] | None = None
     frame_channels = 0
     judges_frames = False
+    embeds = False
     standardises = False
     imagenet = ""
 
@@ -108,6 +110,10 @@ class Network(nn.Module):
     def frame_logits(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of each frame by itself (b, t), and of the whole (b,)."""
         raise self._lacks("frame_logits")
+
+    def embed(self, features: Tensor) -> Tensor:
+        """What the network's head reads: features -> (b, embedding)."""
+        raise self._lacks("embed")
 
     def tune(self) -> None:
         """Give gradients to what training may change."""

@@ -1,0 +1,154 @@
+"""The first layers of Whisper's encoder under a small head on their statistics over time.
+
+Whisper learned to transcribe 680,000 hours of speech off the web, under every kind of channel. The
+early layers still hold how speech sounds, where the later ones hold what was said; synthetic speech
+shows in the former. No transformers needed: this is the encoder in plain PyTorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .network import Network
+
+WIDTH, ATTENTION_HEADS, MELS = 512, 8, 80  # of Whisper base
+POSITIONS = 225  # 4.5 s of its 30: a window must not be longer
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and two linear layers, each on what a layer norm left: (b, t, width) -> same.
+
+    The names are those of transformers' WhisperEncoderLayer.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.self_attn = nn.ModuleDict(
+            {
+                "q_proj": nn.Linear(width, width),
+                "k_proj": nn.Linear(width, width, bias=False),
+                "v_proj": nn.Linear(width, width),
+                "out_proj": nn.Linear(width, width),
+            }
+        )
+        self.self_attn_layer_norm = nn.LayerNorm(width)
+        self.fc1, self.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.final_layer_norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed = self.self_attn_layer_norm(x)
+        query, key, value = (
+            self.self_attn[name](normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for name in ("q_proj", "k_proj", "v_proj")
+        )
+        read = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        x = x + self.self_attn["out_proj"](read)
+        return x + self.fc2(F.gelu(self.fc1(self.final_layer_norm(x))))
+
+
+class Encoder(nn.Module):
+    """Whisper's convolutions and its first transformer layers; names as in transformers.
+
+    Source: Radford et al. 2022, "Robust speech recognition via large-scale weak supervision".
+    """
+
+    def __init__(self, layers: int, width: int = WIDTH, heads: int = ATTENTION_HEADS) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv1d(MELS, width, 3, padding=1)
+        self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
+        self.embed_positions = nn.Embedding(POSITIONS, width)
+        self.layers = nn.ModuleList(EncoderLayer(width, heads) for _ in range(layers))
+
+    def forward(self, mel: Tensor) -> list[Tensor]:
+        """(b, mels, frames) -> what the convolutions and each layer put out, (b, frames / 2, width).
+
+        Unpadded, layers from the fourth on drift from what they are in 30 s of padding.
+        """
+        x = F.gelu(self.conv2(F.gelu(self.conv1(mel)))).transpose(1, 2)
+        outputs = [x + self.embed_positions.weight[: x.shape[1]]]
+        for layer in self.layers:
+            outputs.append(layer(outputs[-1]))
+        return outputs
+
+
+class Whisper(Network):
+    """Whisper's log-mel spectrogram -> logit: (b, 1, mels, frames) -> (b,), positive = spoof.
+
+    Mean and standard deviation over time of what the convolutions and each of `layers` layers put
+    out, then a perceptron with one hidden layer. Heads that were trained from several seeds are
+    `merged` into one.
+
+    Args:
+        layers: Of the encoder, 1 to 3 of Whisper base's six.
+        hidden: Units of the head's hidden layer.
+        dropout: Of the hidden layer; half as much of what it reads.
+        width, heads: Of the encoder, for tests; Whisper base's.
+    """
+
+    embeds = True
+
+    def __init__(
+        self,
+        layers: int = 3,
+        hidden: int = 192,
+        dropout: float = 0.5,
+        width: int = WIDTH,
+        heads: int = ATTENTION_HEADS,
+    ) -> None:
+        super().__init__()
+        if not 1 <= layers <= 3 or not 1 <= hidden <= 4096:
+            raise ValueError("layers is 1, 2 or 3, and hidden 1 to 4096.")
+        self.encoder = Encoder(layers, width, heads)
+        self.head = nn.Sequential(
+            nn.Dropout(dropout / 2),
+            nn.Linear(2 * width * (layers + 1), hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, 1),
+        )
+
+    def embed(self, features: Tensor) -> Tensor:
+        """What the head reads: (b, 1, mels, frames) -> means and standard deviations over time, (b, embedding)."""
+        outputs = self.encoder(features.squeeze(1))
+        moments = [moment for x in outputs for moment in (x.mean(dim=1), x.std(dim=1))]
+        return torch.cat(moments, dim=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.head(self.embed(features)).squeeze(-1)
+
+    def load_published(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the encoder from a checkpoint of Whisper's as transformers names it, as far as used.
+
+        Its head stays as it is: Whisper has none.
+        """
+        wanted = self.encoder.state_dict()
+        plain = {name.rpartition("encoder.")[2]: value.float() for name, value in weights.items()}
+        positions = plain.get("embed_positions.weight")
+        if positions is not None:
+            plain["embed_positions.weight"] = positions[:POSITIONS]
+        self.encoder.load_state_dict({name: plain[name] for name in wanted if name in plain})
+
+    @staticmethod
+    def average(heads: Sequence[nn.Sequential]) -> nn.Sequential:
+        """The head whose logit is the mean of those of others: their hidden units side by side."""
+        first, last = [head[1] for head in heads], [head[4] for head in heads]
+        merged = nn.Sequential(*deepcopy(heads[0]))
+        merged[1] = nn.Linear(first[0].in_features, sum(layer.out_features for layer in first))
+        merged[4] = nn.Linear(merged[1].out_features, 1)
+        with torch.no_grad():
+            merged[1].weight.copy_(torch.cat([layer.weight for layer in first]))
+            merged[1].bias.copy_(torch.cat([layer.bias for layer in first]))
+            merged[4].weight.copy_(torch.cat([layer.weight for layer in last], dim=1) / len(heads))
+            merged[4].bias.copy_(torch.stack([layer.bias for layer in last]).mean(dim=0))
+        return merged
+
+    def merge(self) -> None:
+        """Round to half precision, which halves the file and moves no logit by a thousandth."""
+        for weight in self.parameters():
+            weight.data = weight.data.half().float()
