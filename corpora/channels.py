@@ -18,7 +18,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import soxr
-from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
+from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import butter, fftconvolve, sosfilt
 
 from detectors.audio import RATE
@@ -173,13 +173,16 @@ def gain_control(x: np.ndarray, seconds: float) -> np.ndarray:
 
 
 def noise_suppression(x: np.ndarray, strength: float) -> np.ndarray:
-    """Spectral subtraction of each bin's quiet tenth (Boll 1979); strength 0..1 of the gain."""
+    """Spectral subtraction (Boll 1979) of a share `strength` of the steady noise.
+
+    Of noise alone the power of one bin in ten frames is below a tenth of its mean.
+    """
     hop, size = 128, 512
     window = np.hanning(size + 1)[:-1] ** 0.5
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(x, size), size)[::hop] * window
     spectrum = rfft(frames, axis=1)
     power = np.abs(spectrum) ** 2
-    floor = 2 * np.quantile(power, 0.1, axis=0)
+    floor = 10 * np.quantile(power, 0.1, axis=0)
     gain = np.sqrt(np.maximum(1 - strength * floor / np.maximum(power, 1e-12), 0.01))
     frames = irfft(spectrum * gain, size, axis=1) * window
     out = np.zeros(len(x) + 2 * size)

@@ -50,11 +50,11 @@ def check(recipe: Recipe) -> None:
             recipe.heads and (recipe.splices or recipe.spec_augment or recipe.interpolate),
             "heads learn from whole crops: leave splices, spec_augment and interpolate out.",
         ),
-        (recipe.mixup and not recipe.heads, "mixup is for heads."),
         (
             net.embeds and recipe.cache_variants and not recipe.heads,
             "cache_variants: to keep embeddings, say how many heads read them.",
         ),
+        (recipe.mixup and not recipe.heads, "mixup is for heads."),
         (
             recipe.cache_variants and frontend.hop == 1,
             "cache_variants needs a front-end with frames.",

@@ -66,7 +66,7 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(width, heads) for _ in range(layers))
 
     def forward(self, mel: Tensor) -> list[Tensor]:
-        """(b, mels, frames) -> what the convolutions and each layer put out, (b, frames / 2, width).
+        """What convolutions and layers put out: (b, mels, frames) -> (b, frames / 2, width) each.
 
         Unpadded, layers from the fourth on drift from what they are in 30 s of padding.
         """
@@ -88,7 +88,7 @@ class Whisper(Network):
         layers: Of the encoder, 1 to 3 of Whisper base's six.
         hidden: Units of the head's hidden layer.
         dropout: Of the hidden layer; half as much of what it reads.
-        width, heads: Of the encoder, for tests; Whisper base's.
+        width, attention_heads: Of the encoder, Whisper base's unless told.
     """
 
     embeds = True
@@ -99,12 +99,12 @@ class Whisper(Network):
         hidden: int = 192,
         dropout: float = 0.5,
         width: int = WIDTH,
-        heads: int = ATTENTION_HEADS,
+        attention_heads: int = ATTENTION_HEADS,
     ) -> None:
         super().__init__()
         if not 1 <= layers <= 3 or not 1 <= hidden <= 4096:
             raise ValueError("layers is 1, 2 or 3, and hidden 1 to 4096.")
-        self.encoder = Encoder(layers, width, heads)
+        self.encoder = Encoder(layers, width, attention_heads)
         self.head = nn.Sequential(
             nn.Dropout(dropout / 2),
             nn.Linear(2 * width * (layers + 1), hidden),
@@ -114,7 +114,7 @@ class Whisper(Network):
         )
 
     def embed(self, features: Tensor) -> Tensor:
-        """What the head reads: (b, 1, mels, frames) -> means and standard deviations over time, (b, embedding)."""
+        """Means and standard deviations over time: (b, 1, mels, frames) -> (b, embedding)."""
         outputs = self.encoder(features.squeeze(1))
         moments = [moment for x in outputs for moment in (x.mean(dim=1), x.std(dim=1))]
         return torch.cat(moments, dim=1)

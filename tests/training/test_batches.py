@@ -11,11 +11,11 @@ import pytest
 from voice import voice
 
 from corpora.manifest import Clip, originals
-from training.augment import CODECS, Augment, augment, draw, retime, transcode
+from training.augment import DRAWN_CODECS, Augment, augment, draw, retime
 from training.batches import Batches, WaveformCrops, epoch_plan
 
-EVERYTHING = Augment(*[1.0] * 8)
-NOTHING = Augment(*[0.0] * 8)
+EVERYTHING = Augment(*[1.0] * len(fields(Augment)))
+NOTHING = Augment(*[0.0] * len(fields(Augment)))
 STEPS = [field.name for field in fields(Augment)]
 
 
@@ -48,22 +48,20 @@ def test_a_draw_moves_a_recording_and_its_labels_alike():
         assert ((retime(x, drawn) < -0.25) == label).mean() > 0.999
 
 
-@pytest.mark.parametrize("codec", CODECS)
-def test_codecs_keep_length_and_place(codec):
-    x = voice(2.03)
-    y = transcode(x, codec, 0.5)
-    assert len(y) == len(x)
-    lags = range(-200, 201)
-    match = [np.dot(x[400:-400], np.roll(y, -lag)[400:-400]) for lag in lags]
-    assert abs(lags[int(np.argmax(match))]) <= 16
-    assert np.corrcoef(x, y)[0, 1] > 0.9
+def test_codecs_are_drawn_as_often_as_they_should_be_at_all_their_bit_rates():
+    rng = np.random.default_rng(0)
+    drawn = [draw(replace(NOTHING, codec=1.0), 16_000, rng).codecs for _ in range(2000)]
+    opus = [c for codecs in drawn for c in codecs if c.options.get("application") == "voip"]
+    assert 0.22 < len(opus) / sum(map(len, drawn)) < 0.34
+    assert {codec.kbps for codec in opus} == {*DRAWN_CODECS["opus-voip"][1]}
+    assert 0.1 < np.mean([len(codecs) == 2 for codecs in drawn]) < 0.2
 
 
 def test_noise_is_as_loud_as_it_says():
     x = voice(2)
     added = augmented(x, replace(NOTHING, noise=1.0), 0) - x
     ratio = 20 * np.log10(np.std(x) / np.std(added))
-    assert 7.9 < ratio < 45.1
+    assert 4.9 < ratio < 40.1
 
 
 def clip(n, label, system, speaker, source):
@@ -150,7 +148,7 @@ def test_spliced_crops_meet_the_edges_as_often_as_others():
     ramp = np.linspace(6_000, 24_000, 32_000).astype(np.int16)
     moving = replace(NOTHING, edges=1.0)
     crops = WaveformCrops(PAIR, [ramp, -ramp], moving, originals(PAIR), splices=1.0)
-    batches = Batches(crops, PAIR, [0, 1] * 400, 800, (1.2, 1.2), (0, 0))
+    batches = Batches(crops, PAIR, [0, 1] * 400, 800, (1.2, 1.2), (0, 1))
     rows, _, mask = batches[0]
     assert mask[1::2].any(1).all()
     silent = rows.abs() < 0.01

@@ -35,6 +35,7 @@ NARROW = {  # options; a row that is not here is trained at its own width
     "transformer": {"depth": 1},
     "mobilenet": {"width": 0.1},
     "vgg16": {"width": 0.05},
+    "whisper": {"width": 16, "attention_heads": 2, "hidden": 8},
     "prosody": {"width": 4, "embedding": 4, "hidden": 8},
     "rawgat-st": {"narrow": 4, "wide": 8},
 }

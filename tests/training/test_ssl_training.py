@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 
 import backbones
@@ -23,7 +24,7 @@ from training.initialise import detector_config
 from training.loop import Trainer
 from training.recipe import NetworkRecipe
 
-CLEAN = Augment(*[0.0] * 8)
+CLEAN = Augment(*[0.0] * len(dataclasses.fields(Augment)))
 
 
 @pytest.fixture(scope="module")
