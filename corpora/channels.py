@@ -73,6 +73,7 @@ def _write(file: io.BytesIO, x: np.ndarray, codec: Codec) -> None:
     pcm = np.clip(np.round(x * 32767), -32768, 32767).astype(np.int16)
     with av.open(file, "w", format=codec.container) as container:
         stream = container.add_stream(codec.encoder, rate=codec.rate, options={**codec.options})
+        assert isinstance(stream, av.AudioStream)
         stream.layout = "mono"
         if codec.kbps:
             stream.bit_rate = round(1000 * codec.kbps)
@@ -83,7 +84,7 @@ def _write(file: io.BytesIO, x: np.ndarray, codec: Codec) -> None:
 
 
 def _read(file: io.BytesIO, codec: Codec) -> np.ndarray:
-    with av.open(file) as container:
+    with av.open(file, "r") as container:
         to_float = av.AudioResampler(format="flt", layout="mono", rate=codec.rate)
         frames = [
             piece for frame in container.decode(audio=0) for piece in to_float.resample(frame)

@@ -1,8 +1,8 @@
 """Reads a manifest, a CSV with one audio file a row, into a list of clips.
 
 Only `path`, `label` and `speaker` must be there; paths are relative to the manifest's folder.
-The other columns (id, split, system, family, language, source, seconds, codec, original) have
-defaults, and columns that nobody here needs are left alone.
+The other columns (id, split, system, family, language, source, seconds, codec, year, original)
+have defaults, and columns that nobody here needs are left alone.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class Clip:
     source: str = ""  # "repository" or "repository#part"
     seconds: float | None = None
     codec: str = ""
+    year: str = ""  # of the system, or of the page that published it
     original: str = ""  # id of the recording that this is a copy of
 
     @property
@@ -196,6 +197,7 @@ def _clip(row: dict[str, str], folder: Path, where: str) -> Clip:
         source=source,
         seconds=_seconds(row.get("seconds", ""), where),
         codec=row.get("codec", ""),
+        year=row.get("year", ""),
         original=row.get("original", ""),
     )
 

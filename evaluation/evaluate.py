@@ -9,8 +9,11 @@ What each figure means:
   spoofs of those sources, where room, channel and storage give nothing away.
 - at_dev_threshold: decisions at the threshold that was stored with the detector (chosen on dev).
 - verdicts: how many clips of each label get which of the page's three verdicts, at even odds.
-- by_family, by_system: those spoofs against the bona fide clips of their own sources where there
-  are at least ENOUGH of these, else against all bona fide clips; "against" says which.
+- eer is the field's, of the stepped ROC; eer_hull that of its convex hull.
+- by_language: English, other languages, unknown, clips of both labels.
+- by_family, by_system, by_year (of the system): those spoofs against the bona fide clips of their
+  own sources where there are at least ENOUGH of these, else against all bona fide clips; "against"
+  says which.
 - shortcuts: the AUC that one property of the audio reaches alone, in the better direction, hence
   0.5 to 1.
 - clips, spoof and bonafide count what a figure was computed from. Intervals are 95 %, by bootstrap
@@ -45,6 +48,7 @@ from . import metrics
 from .intervals import eer_interval
 
 ENOUGH = 10
+LANGUAGES = {"en": "English", "": "unknown"}  # whatever is another one is "other"
 FEWEST = 3
 VERDICTS = ("fake", "inconclusive", "real")
 SHORTCUTS = ("duration", "level", "bandwidth", "leading_silence")
@@ -127,13 +131,15 @@ def measure(
     """All figures of one detector from its LLRs (n,) for n clips of both labels.
 
     {pooled, same_source, at_dev_threshold, verdicts, cllr, min_cllr, min_dcf, act_dcf, by_family,
-    by_system}; pooled, same_source and the rows of by_family and by_system are {eer, eer_ci, auc,
-    clips, spoof, bonafide}. calibration: the detector's, whose verdicts are counted.
+    by_system, by_year, by_language}; pooled, same_source and the rows of the others are {eer,
+    eer_ci, eer_hull, auc, clips, spoof, bonafide}. calibration: the detector's, whose verdicts are
+    counted.
     """
     threshold = calibration.threshold
     labels = np.array([clip.is_spoof for clip in clips], dtype=np.int64)
     speakers = np.array([clip.speaker for clip in clips])
     sources = np.array([clip.source for clip in clips])
+    languages = np.array([LANGUAGES.get(clip.language, "other") for clip in clips])
     mixed = set(sources[labels == 1]) & set(sources[labels == 0]) - {""}
 
     def compare(keep: NDArray[np.bool_]) -> dict[str, Any]:
@@ -163,6 +169,8 @@ def measure(
         "act_dcf": metrics.act_dcf(llr, labels),
         "by_family": rows(np.array([clip.family for clip in clips])),
         "by_system": rows(np.array([clip.system for clip in clips])),
+        "by_year": rows(np.array([clip.year or "unknown" for clip in clips])),
+        "by_language": {name: compare(languages == name) for name in sorted({*languages})},
     }
 
 
@@ -184,11 +192,12 @@ def _compare(
     speakers: NDArray[np.str_],
     seed: int,
 ) -> dict[str, Any]:
-    """{eer, eer_ci, auc, clips, spoof, bonafide} of some clips; None where they are too few."""
+    """Rates, their interval and what they were computed from; None where clips are too few."""
     spoof, bonafide = int(labels.sum()), int((1 - labels).sum())
-    row: dict[str, Any] = {"eer": None, "eer_ci": None, "auc": None}
+    row: dict[str, Any] = {"eer": None, "eer_ci": None, "eer_hull": None, "auc": None}
     if min(spoof, bonafide) >= FEWEST:
         row["eer"] = metrics.eer(llr, labels)
+        row["eer_hull"] = metrics.eer_hull(llr, labels)
         row["auc"] = metrics.auc(llr, labels)
         row["eer_ci"] = eer_interval(llr, labels, speakers.tolist(), seed)
     return {**row, "clips": len(labels), "spoof": spoof, "bonafide": bonafide}

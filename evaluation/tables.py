@@ -17,14 +17,16 @@ def markdown(result: dict[str, Any]) -> str:
     models = result["models"]
     where = f"split {result['split']}" if result["split"] else "all splits"
     head = [
-        "detector", "EER [95 %]", "same-source EER [95 %]", "AUC", "HTER at dev threshold",
-        "sensitivity", "specificity", "Cllr (min)", "actDCF (min)", "failed",
+        "detector", "EER [95 %]", "same-source EER [95 %]", "hull EER", "AUC",
+        "HTER at dev threshold", "sensitivity", "specificity", "Cllr (min)", "actDCF (min)",
+        "failed",
     ]  # fmt: skip
     overall = [
         [
             name,
             _eer(m["pooled"]),
             _eer(m["same_source"]),
+            cell(m["pooled"]["eer_hull"], form=".1%"),
             cell(m["pooled"]["auc"], form=".3f"),
             *(cell(m["at_dev_threshold"][rate], form=".1%") for rate in RATES),
             *(f"{m[cost]:.3f} ({m[least]:.3f})" for cost, least in COSTS),
@@ -37,20 +39,22 @@ def markdown(result: dict[str, Any]) -> str:
         [name, *(str(m["verdicts"][label][verdict]) for label, verdict in kinds)]
         for name, m in models.items()
     ]
-    families = sorted({family for m in models.values() for family in m["by_family"]})
-    by_family = [
-        [family, *(_eer(m["by_family"][family]) for m in models.values())] for family in families
-    ]
     cues = [[name.replace("_", " "), cell(auc)] for name, auc in result["shortcuts"].items()]
     return "\n\n".join(
         [
             f"{result['clips']} clips, {where}; rates in %, intervals over speakers.",
             table(head, overall),
             table(["verdicts", *(f"{label} called {verdict}" for label, verdict in kinds)], called),
-            table(["EER by family", *models], by_family),
+            *(_by(group, models) for group in ("family", "year", "language")),
             table(["shortcut alone", "AUC"], cues),
         ]
     )
+
+
+def _by(group: str, models: dict[str, Any]) -> str:
+    names = sorted({name for m in models.values() for name in m[f"by_{group}"]})
+    rows = [[name, *(_eer(m[f"by_{group}"][name]) for m in models.values())] for name in names]
+    return table([f"EER by {group}", *models], rows)
 
 
 def _eer(row: dict[str, Any]) -> str:

@@ -7,11 +7,15 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from detectors import bundled
 from detectors.commandline import Commands, add_max_unreadable, natural, output, run
 from detectors.errors import HearsayError
 from detectors.files import whole
+
+if TYPE_CHECKING:
+    from detectors import Detector
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,6 +43,11 @@ def add_commands(commands: Commands) -> None:
     _add_manifest(evaluate)
     evaluate.add_argument("--split", help="default: every clip of the manifest")
     evaluate.add_argument("--models", nargs="*", default=[], help="default: the bundled ones")
+    evaluate.add_argument(
+        "--conditions",
+        action="store_true",
+        help="each clip as a voice message, over the telephone, in noise ... (corpora/channels.py)",
+    )
     evaluate.add_argument("--json", type=output, metavar="OUT")
     evaluate.add_argument("--scores", type=output, metavar="CSV", help="each clip's LLRs")
     evaluate.add_argument("--seed", type=natural, default=0)
@@ -114,11 +123,31 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     models = {name: load(name) for name in options.models or bundled()} | dict(baseline())
     manifest, most = _manifest(options), options.max_unreadable
+    if options.conditions:
+        _evaluate_conditions(manifest, models, options)
+        return
     result = evaluate(manifest, options.split, models, options.seed, options.scores, most)
     if options.json:
-        with whole(options.json) as scratch:
-            scratch.write_text(json.dumps(result, indent=1) + "\n")
+        _write_json(options.json, result)
     print(markdown(result))
+
+
+def _evaluate_conditions(
+    manifest: Path, models: dict[str, Detector], options: argparse.Namespace
+) -> None:
+    from corpora.manifest import read_manifest
+    from evaluation.conditions import markdown, measure_under, score_under
+
+    clips = read_manifest(manifest, options.split)
+    rows = measure_under(clips, score_under(clips, models), models, options.seed)
+    if options.json:
+        _write_json(options.json, {"split": options.split, "conditions": rows})
+    print(markdown(rows))
+
+
+def _write_json(path: Path, value: Any) -> None:
+    with whole(path) as scratch:
+        scratch.write_text(json.dumps(value, indent=1) + "\n")
 
 
 def _register(options: argparse.Namespace) -> None:

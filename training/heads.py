@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from corpora.manifest import Clip, originals
 from detectors.detector import Detector
-from detectors.models.whisper import Whisper
+from detectors.models.whisper import Head, Whisper
 from evaluation.metrics import auc, eer
 
 from .batches import epoch_plan
@@ -60,9 +60,10 @@ def fit_heads(recipe: NetworkRecipe, material: Material, report: Report) -> Dete
         for epoch, loss in enumerate(_epochs(head, x, material.train, recipe, n)):
             values = {"loss": loss, **_judged(head, held, material.held)}
             report(n * recipe.epochs + epoch, values)
-        heads.append(_without_standardising(head, mean, std))
-    options = {**detector.config.options, "hidden": recipe.heads * heads[0][1].out_features}
-    net.head = net.average(heads)
+        head.absorb(mean, std)
+        heads.append(head)
+    net.head = Head.average(heads)
+    options = {**detector.config.options, "hidden": net.head.hidden.out_features}
     net.merge()
     return Detector(dataclasses.replace(detector.config, options=options), net)
 
@@ -72,7 +73,7 @@ def _read(paths: Sequence[Path]) -> Tensor:
 
 
 def _epochs(
-    head: nn.Sequential, x: Tensor, clips: Sequence[Clip], recipe: NetworkRecipe, n: int
+    head: Head, x: Tensor, clips: Sequence[Clip], recipe: NetworkRecipe, n: int
 ) -> Iterator[float]:
     """Train the n-th head on standardised embeddings (clips, variants, embedding); mean losses."""
     optimiser = torch.optim.AdamW(head.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
@@ -89,7 +90,7 @@ def _epochs(
             rows = torch.tensor(plan[step * recipe.batch : (step + 1) * recipe.batch])
             crops = x[rows, torch.from_numpy(rng.integers(x.shape[1], size=len(rows)))]
             crops, labels = _mixup(crops, target[rows], recipe.mixup, rng)
-            loss = cross_entropy(head(crops).squeeze(-1), labels, recipe.label_smoothing)
+            loss = cross_entropy(head(crops), labels, recipe.label_smoothing)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
@@ -113,17 +114,9 @@ def _mixup(
     return mixed, share * target + (1 - share) * target[other]
 
 
-def _judged(head: nn.Sequential, held: Tensor, clips: Sequence[Clip]) -> dict[str, float]:
+def _judged(head: Head, held: Tensor, clips: Sequence[Clip]) -> dict[str, float]:
     head.eval()
     with torch.inference_mode():
-        scores = head(held).squeeze(-1).numpy()
+        scores = head(held).numpy()
     labels = [clip.is_spoof for clip in clips]
     return {"held_eer": eer(scores, labels), "held_auc": auc(scores, labels)}
-
-
-def _without_standardising(head: nn.Sequential, mean: Tensor, std: Tensor) -> nn.Sequential:
-    """The same head for embeddings as they come: its first layer does what was done to them."""
-    with torch.no_grad():
-        head[1].weight /= std
-        head[1].bias -= head[1].weight @ mean
-    return head.eval()

@@ -8,7 +8,6 @@ shows in the former. No transformers needed: this is the encoder in plain PyTorc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +19,25 @@ WIDTH, ATTENTION_HEADS, MELS = 512, 8, 80  # of Whisper base
 POSITIONS = 225  # 4.5 s of its 30: a window must not be longer
 
 
+class Attention(nn.Module):
+    """Multi-head self-attention: (b, t, width) -> same. Names as in transformers."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q_proj, self.v_proj = nn.Linear(width, width), nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width, bias=False)
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = (
+            project(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        read = F.scaled_dot_product_attention(query, key, value)
+        return self.out_proj(read.transpose(1, 2).flatten(2))
+
+
 class EncoderLayer(nn.Module):
     """Self-attention and two linear layers, each on what a layer norm left: (b, t, width) -> same.
 
@@ -28,27 +46,13 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
-        self.self_attn = nn.ModuleDict(
-            {
-                "q_proj": nn.Linear(width, width),
-                "k_proj": nn.Linear(width, width, bias=False),
-                "v_proj": nn.Linear(width, width),
-                "out_proj": nn.Linear(width, width),
-            }
-        )
+        self.self_attn = Attention(width, heads)
         self.self_attn_layer_norm = nn.LayerNorm(width)
         self.fc1, self.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         self.final_layer_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        normed = self.self_attn_layer_norm(x)
-        query, key, value = (
-            self.self_attn[name](normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for name in ("q_proj", "k_proj", "v_proj")
-        )
-        read = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
-        x = x + self.self_attn["out_proj"](read)
+        x = x + self.self_attn(self.self_attn_layer_norm(x))
         return x + self.fc2(F.gelu(self.fc1(self.final_layer_norm(x))))
 
 
@@ -77,17 +81,51 @@ class Encoder(nn.Module):
         return outputs
 
 
+class Head(nn.Module):
+    """A perceptron with one hidden layer: (b, embedding) -> (b,).
+
+    dropout: of the hidden layer; half as much of what it reads.
+    """
+
+    def __init__(self, embedding: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.hidden, self.out = nn.Linear(embedding, hidden), nn.Linear(hidden, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.gelu(self.hidden(F.dropout(x, self.dropout / 2, self.training)))
+        return self.out(F.dropout(x, self.dropout, self.training)).squeeze(-1)
+
+    def absorb(self, mean: Tensor, std: Tensor) -> None:
+        """Read embeddings as they come where it learned from standardised ones."""
+        with torch.no_grad():
+            self.hidden.weight.div_(std)
+            self.hidden.bias.sub_(self.hidden.weight @ mean)
+
+    @staticmethod
+    def average(heads: Sequence[Head]) -> Head:
+        """The head whose logit is the mean of those of others: their hidden units side by side."""
+        hidden, out = [head.hidden for head in heads], [head.out for head in heads]
+        units = sum(layer.out_features for layer in hidden)
+        merged = Head(hidden[0].in_features, units, heads[0].dropout)
+        with torch.no_grad():
+            merged.hidden.weight.copy_(torch.cat([layer.weight for layer in hidden]))
+            merged.hidden.bias.copy_(torch.cat([layer.bias for layer in hidden]))
+            merged.out.weight.copy_(torch.cat([x.weight for x in out], dim=1) / len(heads))
+            merged.out.bias.copy_(torch.stack([x.bias for x in out]).mean(dim=0))
+        return merged
+
+
 class Whisper(Network):
     """Whisper's log-mel spectrogram -> logit: (b, 1, mels, frames) -> (b,), positive = spoof.
 
-    Mean and standard deviation over time of what the convolutions and each of `layers` layers put
-    out, then a perceptron with one hidden layer. Heads that were trained from several seeds are
-    `merged` into one.
+    A head reads mean and standard deviation over time of what the convolutions and each of `layers`
+    layers put out.
 
     Args:
         layers: Of the encoder, 1 to 3 of Whisper base's six.
         hidden: Units of the head's hidden layer.
-        dropout: Of the hidden layer; half as much of what it reads.
+        dropout: See `Head`.
         width, attention_heads: Of the encoder, Whisper base's unless told.
     """
 
@@ -105,13 +143,7 @@ class Whisper(Network):
         if not 1 <= layers <= 3 or not 1 <= hidden <= 4096:
             raise ValueError("layers is 1, 2 or 3, and hidden 1 to 4096.")
         self.encoder = Encoder(layers, width, attention_heads)
-        self.head = nn.Sequential(
-            nn.Dropout(dropout / 2),
-            nn.Linear(2 * width * (layers + 1), hidden),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, 1),
-        )
+        self.head = Head(2 * width * (layers + 1), hidden, dropout)
 
     def embed(self, features: Tensor) -> Tensor:
         """Means and standard deviations over time: (b, 1, mels, frames) -> (b, embedding)."""
@@ -120,7 +152,7 @@ class Whisper(Network):
         return torch.cat(moments, dim=1)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.head(self.embed(features)).squeeze(-1)
+        return self.head(self.embed(features))
 
     def load_published(self, weights: Mapping[str, Tensor]) -> None:
         """Take the encoder from a checkpoint of Whisper's as transformers names it, as far as used.
@@ -129,24 +161,9 @@ class Whisper(Network):
         """
         wanted = self.encoder.state_dict()
         plain = {name.rpartition("encoder.")[2]: value.float() for name, value in weights.items()}
-        positions = plain.get("embed_positions.weight")
-        if positions is not None:
-            plain["embed_positions.weight"] = positions[:POSITIONS]
+        if "embed_positions.weight" in plain:
+            plain["embed_positions.weight"] = plain["embed_positions.weight"][:POSITIONS]
         self.encoder.load_state_dict({name: plain[name] for name in wanted if name in plain})
-
-    @staticmethod
-    def average(heads: Sequence[nn.Sequential]) -> nn.Sequential:
-        """The head whose logit is the mean of those of others: their hidden units side by side."""
-        first, last = [head[1] for head in heads], [head[4] for head in heads]
-        merged = nn.Sequential(*deepcopy(heads[0]))
-        merged[1] = nn.Linear(first[0].in_features, sum(layer.out_features for layer in first))
-        merged[4] = nn.Linear(merged[1].out_features, 1)
-        with torch.no_grad():
-            merged[1].weight.copy_(torch.cat([layer.weight for layer in first]))
-            merged[1].bias.copy_(torch.cat([layer.bias for layer in first]))
-            merged[4].weight.copy_(torch.cat([layer.weight for layer in last], dim=1) / len(heads))
-            merged[4].bias.copy_(torch.stack([layer.bias for layer in last]).mean(dim=0))
-        return merged
 
     def merge(self) -> None:
         """Round to half precision, which halves the file and moves no logit by a thousandth."""

@@ -9,7 +9,7 @@ from voice import voice
 
 from detectors import Config, Detector
 from detectors.frontends import WhisperMel
-from detectors.models.whisper import POSITIONS, Whisper
+from detectors.models.whisper import POSITIONS, Head, Whisper
 
 SMALL = {"width": 16, "attention_heads": 2, "hidden": 8}
 
@@ -62,19 +62,28 @@ def test_bands_meet_where_the_filters_cross():
 def test_an_averaged_head_gives_the_mean_logit():
     torch.manual_seed(0)
     nets = [Whisper(**SMALL).eval() for _ in range(3)]
-    merged = Whisper.average([net.head for net in nets])
+    merged = Head.average([net.head for net in nets])
     x = torch.randn(5, 128)
     mean = torch.stack([net.head(x) for net in nets]).mean(dim=0)
-    assert merged[1].out_features == 24
+    assert merged.hidden.out_features == 24
     assert torch.allclose(merged.eval()(x), mean, atol=1e-6)
+
+
+def test_a_head_that_learned_from_standardised_embeddings_reads_them_as_they_come():
+    torch.manual_seed(0)
+    head = Head(32, 8, 0.5).eval()
+    x, mean, std = torch.randn(5, 32), torch.randn(32), torch.rand(32) + 0.1
+    wanted = head((x - mean) / std)
+    head.absorb(mean, std)
+    assert torch.allclose(head(x), wanted, atol=1e-5)
 
 
 def test_a_merged_network_is_kept_in_half_precision_and_scores_the_same(tmp_path):
     torch.manual_seed(0)
     made = Detector(Config("w", "whisper", SMALL, frontend="whisper-mel"))
-    before = made.net.head[1].weight.clone()
+    before = made.net.head.hidden.weight.clone()
     made.net.merge()
-    assert (made.net.head[1].weight - before).abs().max() < 1e-3
+    assert (made.net.head.hidden.weight - before).abs().max() < 1e-3
     made.save(tmp_path / "w")
     opened = Detector.open(tmp_path / "w")
     size = (tmp_path / "w/weights.safetensors").stat().st_size

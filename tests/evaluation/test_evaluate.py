@@ -303,7 +303,7 @@ def test_the_table_names_every_detector_family_and_shortcut(tmp_path):
     detectors = {"one": planted(), "two": planted(1.5)}
     text = markdown(evaluate(small(tmp_path), "test", detectors))
     assert "16 clips, split test" in text
-    assert "| one | 6.2 [" in text
+    assert "| one | 12.5 [" in text
     assert "| EER by family | one | two |" in text
-    assert "| tts | 6.2 [" in text
+    assert "| tts | 12.5 [" in text
     assert "| leading silence | 0." in text

@@ -29,21 +29,46 @@ def test_hull_by_hand():
 
 
 def test_eer_by_hand():
-    # From (1/4, 0) to (0, 1/2): 1/4 - s/4 = s/2, so s = 1/3 of the way, at 1/6.
-    assert metrics.eer(SCORES, LABELS) == pytest.approx(1 / 6)
+    # Steps are (1/4, 0), then (1/4, 1/4) above 3, (1/4, 1/2) above 4: they meet at 1/4.
+    assert metrics.eer(SCORES, LABELS) == pytest.approx(1 / 4)
+    # On the hull, from (1/4, 0) to (0, 1/2): 1/4 - s/4 = s/2, so s = 1/3 of the way, at 1/6.
+    assert metrics.eer_hull(SCORES, LABELS) == pytest.approx(1 / 6)
 
 
 @pytest.mark.parametrize(
-    ("scores", "labels", "expected"),
+    ("scores", "labels", "stepped", "hull"),
     [
-        ([0, 1, 2, 3], [0, 0, 1, 1], 0),
-        ([3, 2, 1, 0], [0, 0, 1, 1], 0.5),
-        ([1, 1, 1, 1], [0, 0, 0, 1], 0.5),
-        ([0, 1, 1, 2], [0, 0, 1, 1], 1 / 4),  # a tie is half an error on each side
+        ([0, 1, 2, 3], [0, 0, 1, 1], 0, 0),
+        ([3, 2, 1, 0], [0, 0, 1, 1], 1, 0.5),
+        ([1, 1, 1, 1], [0, 0, 0, 1], 0.5, 0.5),
+        ([0, 1, 1, 2], [0, 0, 1, 1], 1 / 4, 1 / 4),  # a tie is half an error on each side
     ],
 )
-def test_eer_at_its_limits_and_with_ties(scores, labels, expected):
-    assert metrics.eer(scores, labels) == pytest.approx(expected)
+def test_eer_at_its_limits_and_with_ties(scores, labels, stepped, hull):
+    assert metrics.eer(scores, labels) == pytest.approx(stepped)
+    assert metrics.eer_hull(scores, labels) == pytest.approx(hull)
+
+
+def official_eer(bonafide, spoof):
+    """compute_det_curve and compute_eer of the ASVspoof packages, whose scores point to real."""
+    scores = np.concatenate([bonafide, spoof])
+    order = np.argsort(scores, kind="mergesort")
+    labels = np.concatenate([np.ones(len(bonafide)), np.zeros(len(spoof))])[order]
+    frr = np.concatenate([[0], np.cumsum(labels) / len(bonafide)])
+    far = np.concatenate(
+        [[1], 1 - (np.arange(1, len(scores) + 1) - np.cumsum(labels)) / len(spoof)]
+    )
+    at = np.argmin(np.abs(frr - far))
+    return (frr[at] + far[at]) / 2
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_eer_is_that_of_the_challenges(seed):
+    scores, labels = gaussians(50 + 13 * seed, 1.0 + seed / 20, 0.3 + seed / 50, seed)
+    wanted = official_eer(-scores[labels == 0], -scores[labels == 1])
+    # at a tie of two thresholds the packages take the first that they meet
+    assert metrics.eer(scores, labels) == pytest.approx(wanted, abs=1 / labels.sum())
+    assert metrics.eer_hull(scores, labels) <= metrics.eer(scores, labels) + 1 / len(labels)
 
 
 def test_eer_of_two_gaussians_is_that_of_theory():

@@ -1,0 +1,121 @@
+"""Detectors on recordings of the kind that people bring: `hearsay evaluate --conditions`.
+
+Every clip of a split goes through each of `corpora.channels.CONDITIONS`, voice messages, telephone,
+noise and so on, and is scored again; the shipped thresholds stay as they are.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from corpora.audio import read_clip
+from corpora.channels import CONDITIONS, Condition
+from corpora.manifest import Clip
+from detectors import Detector
+from detectors.audio import bare
+from detectors.scoring import ScoringSession
+from detectors.tables import Row, cell, table
+
+from . import metrics
+from .intervals import eer_interval, mean
+
+
+def under(name: str, clip: str, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A clip's samples (n,) under a condition; by chance, the same for the clip's id each time."""
+    rng = np.random.default_rng([zlib.crc32(name.encode()), zlib.crc32(clip.encode())])
+    return CONDITIONS[name](samples, rng)
+
+
+def score_under(
+    clips: Sequence[Clip],
+    detectors: Mapping[str, Detector],
+    conditions: Mapping[str, Condition] = CONDITIONS,
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """{condition: {detector: LLRs (n,)}}; NaN for a clip that cannot be read."""
+    llr = {name: {d: np.full(len(clips), np.nan) for d in detectors} for name in conditions}
+    for i, clip in enumerate(tqdm(clips, desc="conditions", unit="clip", mininterval=5)):
+        wave = read_clip(clip, {})
+        if wave is None:
+            continue
+        for name in conditions:
+            session = ScoringSession(bare(under(name, clip.id, wave.samples)))
+            for model, detector in detectors.items():
+                llr[name][model][i] = session.score(detector).llr
+    return llr
+
+
+def measure_under(
+    clips: Sequence[Clip],
+    llr: Mapping[str, Mapping[str, NDArray[np.float64]]],
+    detectors: Mapping[str, Detector],
+    seed: int = 0,
+) -> list[Row]:
+    """A flat row a condition and detector.
+
+    value, low, high: EER with its interval over speakers; eer_hull; cllr; called_fake: of the bona
+    fide clips, by the verdict that the page gives; found: of the spoofs, likewise; n: clips.
+    """
+    labels = np.array([clip.is_spoof for clip in clips], dtype=np.int64)
+    rows = []
+    for condition, by_model in llr.items():
+        for model, values in by_model.items():
+            there = np.isfinite(values)
+            scores, truth = values[there], labels[there]
+            speakers = [clip.speaker for clip, kept in zip(clips, there, strict=True) if kept]
+            verdict = detectors[model].config.calibration.verdict
+            fake = np.array([verdict(float(score)) == "fake" for score in scores])
+            interval = eer_interval(scores, truth, speakers, seed)
+            of_speakers = np.array(speakers)[truth == 0].tolist()
+            alarms = mean(fake[truth == 0].astype(float).tolist(), of_speakers)
+            rows.append(
+                {
+                    "condition": condition,
+                    "model": model,
+                    "value": metrics.eer(scores, truth),
+                    "low": interval[0] if interval else None,
+                    "high": interval[1] if interval else None,
+                    "n": int(there.sum()),
+                    "eer_hull": metrics.eer_hull(scores, truth),
+                    "cllr": metrics.cllr(scores, truth),
+                    "called_fake": alarms["value"],
+                    "called_fake_ci": [alarms["low"], alarms["high"]],
+                    "found": float(fake[truth == 1].mean()),
+                }
+            )
+    return rows
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Two tables, conditions by detectors: EER, and the shares of clips that are called fake."""
+    conditions = list(dict.fromkeys(row["condition"] for row in rows))
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    at = {(row["condition"], row["model"]): row for row in rows}
+
+    def rate(row: dict[str, Any]) -> str:
+        interval = None if row["low"] is None else [row["low"], row["high"]]
+        return cell(row["value"], interval, ".1%")
+
+    def called(row: dict[str, Any]) -> str:
+        return f"{row['called_fake']:.0%} / {row['found']:.0%}"
+
+    lines = [[name, *(rate(at[name, model]) for model in models)] for name in conditions]
+    rise = [
+        np.mean([at[name, model]["value"] for name in conditions]) - at["clean", model]["value"]
+        for model in models
+        if "clean" in conditions
+    ]
+    if rise:
+        lines.append(["mean rise over clean", *(f"{100 * value:+.1f}" for value in rise)])
+    share = [[name, *(called(at[name, model]) for model in models)] for name in conditions]
+    return "\n\n".join(
+        [
+            table(["EER", *models], lines),
+            table(["real / fake clips called fake", *models], share),
+        ]
+    )
