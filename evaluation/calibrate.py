@@ -23,18 +23,33 @@ WORTH = 0.01
 
 
 def calibrate(
-    detector: Detector, clips: Sequence[Clip], audio: Sequence[np.ndarray], split: str = "dev"
+    detector: Detector,
+    clips: Sequence[Clip],
+    audio: Sequence[np.ndarray],
+    split: str = "dev",
+    degraded: Sequence[np.ndarray] = (),
 ) -> tuple[Detector, np.ndarray]:
     """Fit pooling rule, calibration, threshold and abstention band on held-out clips.
 
-    audio: one (n,) int16 array at 16 kHz a clip. The pooling rule is the mean unless another one's
-    AUC is better by `WORTH`. Returns the calibrated detector, whose figures say how it does on
-    these clips, and their LLRs (n,).
+    The pooling rule is the mean unless another one's AUC is better by `WORTH`.
+
+    Args:
+        audio: (n,) int16 at 16 kHz, one a clip.
+        split: Under which the figures are kept.
+        degraded: The same clips as people send them, round by round (`conditions.degraded`): a
+            verdict that is to hold on voice messages is calibrated on some.
+
+    Returns:
+        The calibrated detector, whose figures say how it does on the clips as they are, and their
+        LLRs (n,).
     """
-    windows = clip_windows(detector, audio)
+    windows = clip_windows(detector, [*audio, *degraded])
     labels = [c.is_spoof for c in clips]
     pooled = {name: np.array([pool(w) for w in windows]) for name, pool in POOLINGS.items()}
-    gain = {name: auc(scores, labels) - WORTH * (name != "mean") for name, scores in pooled.items()}
+    gain = {
+        name: auc(scores[: len(clips)], labels) - WORTH * (name != "mean")
+        for name, scores in pooled.items()
+    }
     pooling = max(gain, key=lambda name: gain[name])
     config = dataclasses.replace(detector.config, pooling=pooling)
     config, llr = settle(config, pooled[pooling], clips, split)
@@ -55,15 +70,18 @@ def clip_windows(detector: Detector, audio: Sequence[np.ndarray]) -> list[np.nda
 def settle(
     config: Config, scores: np.ndarray, clips: Sequence[Clip], split: str
 ) -> tuple[Config, np.ndarray]:
-    """Config with the calibration that clip scores (n,) ask for and its figures; LLRs (n,)."""
+    """Config with the calibration that scores ask for, and its figures on the clips; LLRs (n,).
+
+    scores: of the n clips, and after them of any number of rounds of them degraded.
+    """
     labels = np.array([c.is_spoof for c in clips], dtype=np.int64)
-    scale, offset = fit_calibration(scores, labels)
+    every = np.tile(labels, len(scores) // len(clips))
+    scale, offset = fit_calibration(scores, every)
     llr = scale * scores + offset
-    calibration = Calibration(
-        scale, offset, eer_threshold(llr, labels), abstention_band(llr, labels)
-    )
-    figures = {**config.figures, split: _figures(llr, labels, clips)}
-    return dataclasses.replace(config, calibration=calibration, figures=figures), llr
+    calibration = Calibration(scale, offset, eer_threshold(llr, every), abstention_band(llr, every))
+    own = llr[: len(clips)]
+    figures = {**config.figures, split: _figures(own, labels, clips)}
+    return dataclasses.replace(config, calibration=calibration, figures=figures), own
 
 
 def _figures(llr: np.ndarray, labels: np.ndarray, clips: Sequence[Clip]) -> dict[str, Any]:

@@ -26,10 +26,31 @@ from . import metrics
 from .intervals import eer_interval, mean
 
 
-def under(name: str, clip: str, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+def under(name: str, clip: str, samples: NDArray[np.floating]) -> NDArray[np.float32]:
     """A clip's samples (n,) under a condition; by chance, the same for the clip's id each time."""
     rng = np.random.default_rng([zlib.crc32(name.encode()), zlib.crc32(clip.encode())])
     return CONDITIONS[name](samples, rng)
+
+
+def degraded(
+    clips: Sequence[Clip], audio: Sequence[NDArray[np.int16]], copies: int = 2
+) -> list[NDArray[np.int16]]:
+    """`copies` rounds of all clips, each clip under another condition each time.
+
+    Args:
+        audio: (n,) at 16 kHz, one a clip.
+
+    Returns:
+        As many a round as there are clips, in their order: what `calibrate` takes.
+    """
+    names = [name for name in CONDITIONS if name != "clean"]
+    made = []
+    for copy in range(copies):
+        for clip, x in zip(clips, audio, strict=True):
+            at = zlib.crc32(clip.id.encode()) + copy * (len(names) // 2)
+            y = under(names[at % len(names)], clip.id, x.astype(np.float32) / np.float32(32767))
+            made.append(np.round(y.clip(-1, 1) * 32767).astype(np.int16))
+    return made
 
 
 def score_under(

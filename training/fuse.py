@@ -2,6 +2,7 @@
 
 Dev chooses the weights and also says how good they are, so its figures and the calibration come
 from scores that were cross-fitted over sources: no clip is scored by weights that saw its source.
+Each clip is there as it is and as people send recordings (`evaluation.conditions.degraded`).
 Where dev has too few sources for that, they are cross-fitted over speakers.
 """
 
@@ -22,6 +23,7 @@ from detectors import Config, Detector, load
 from detectors.errors import HearsayError
 from detectors.models.fusion import Fusion
 from evaluation.calibrate import clip_windows, settle
+from evaluation.conditions import degraded
 from evaluation.metrics import eer
 
 from .clips import Material
@@ -100,16 +102,17 @@ def fuse(
     alone and that of the fusion without it.
     """
     clips = material.held
+    audio = [*material.held_audio, *degraded(clips, material.held_audio)]
+    rounds = len(audio) // len(clips)
+    folds = [_in_rounds(fold, len(clips), rounds) for fold in folds]
     means = []
     for member in members:
         # scored at the fusion's hop, which may not be the one that the member has
         as_here = dataclasses.replace(member.config, hop_s=recipe.hop_s)
         scored = Detector(as_here, member.net, members=member.members)
-        means.append(
-            [float(np.mean(logits)) for logits in clip_windows(scored, material.held_audio)]
-        )
-    logits = np.array(means).T  # (clips, members)
-    labels = np.array([c.is_spoof for c in clips], dtype=np.int64)
+        means.append([float(np.mean(logits)) for logits in clip_windows(scored, audio)])
+    logits = np.array(means).T  # (rounds x clips, members)
+    labels = np.tile([int(c.is_spoof) for c in clips], rounds)
 
     model = _regression().fit(logits, labels)
     scaler, regression = model[0], model[1]
@@ -123,18 +126,29 @@ def fuse(
 
     config, llr = settle(config, _cross_fitted(logits, labels, folds), clips, "dev")
     size = np.abs(regression.coef_[0])
+    n = len(clips)
     without = [
-        eer(_cross_fitted(np.delete(logits, i, axis=1), labels, folds), labels)
+        eer(_cross_fitted(np.delete(logits, i, axis=1), labels, folds)[:n], labels[:n])
         if len(members) > 1
         else 0.5
         for i in range(len(members))
     ]
     names = [member.config.name for member in members]
     config.figures["dev"]["members"] = {
-        name: {"share": float(share), "alone": eer(logits[:, i], labels), "eer_without": without[i]}
+        name: {
+            "share": float(share),
+            "alone": eer(logits[:n, i], labels[:n]),
+            "eer_without": without[i],
+        }
         for i, (name, share) in enumerate(zip(names, size / size.sum(), strict=True))
     }
     return Detector(config, net, members=members), llr
+
+
+def _in_rounds(fold: Fold, n: int, rounds: int) -> Fold:
+    """A fold of n clips, for several rounds of them: a clip's copies stay on its side."""
+    learned, judged = (np.concatenate([side + n * r for r in range(rounds)]) for side in fold)
+    return learned, judged
 
 
 def _regression():

@@ -17,6 +17,7 @@ from detectors.detector import Detector
 from detectors.errors import HearsayError
 from detectors.files import write
 from evaluation.calibrate import calibrate
+from evaluation.conditions import degraded
 from evaluation.tracking import Run
 
 from .card import card
@@ -114,7 +115,8 @@ def _prepare(
         else:
             trainer.run_id = run.run_id
             detector = trainer.run(report)
-        return calibrate(detector, material.held, material.held_audio, split)
+        held, audio = material.held, material.held_audio
+        return calibrate(detector, held, audio, split, degraded(held, audio))
 
     return fit, trainer.run_id if trainer else None
 

@@ -74,3 +74,16 @@ def test_the_rule_is_the_mean_unless_another_is_clearly_better(share, rule):
     levels[1::2, : round(5 * share)] += 0.12 if share < 1 else 0.04
     fitted, _ = calibrate(detector(), clips(200), sounds(levels))
     assert fitted.config.pooling == rule
+
+
+def test_degraded_rounds_move_the_calibration_and_not_the_figures():
+    rng = np.random.default_rng(2)
+    labels = np.arange(200) % 2
+    levels = (0.5 + 0.2 * (labels - 0.5) + 0.1 * rng.standard_normal(200)).clip(0.05)[:, None]
+    clean, _ = calibrate(detector(), clips(200), sounds(levels))
+    worse = [(0.5 * x).astype(np.int16) for x in sounds(levels)]
+    both, llr = calibrate(detector(), clips(200), sounds(levels), degraded=[*worse, *worse])
+    assert len(llr) == 200
+    assert both.config.figures["dev"]["eer"] == clean.config.figures["dev"]["eer"]
+    assert both.config.calibration.threshold != clean.config.calibration.threshold
+    assert both.config.calibration.scale < clean.config.calibration.scale

@@ -14,7 +14,7 @@ from voice import voice
 from corpora.manifest import Clip
 from detectors.config import Calibration
 from detectors.models.network import Network
-from evaluation.conditions import markdown, measure_under, score_under, under
+from evaluation.conditions import degraded, markdown, measure_under, score_under, under
 
 
 class Hiss(Network):
@@ -62,3 +62,14 @@ def test_a_clip_is_changed_alike_whoever_asks(clips):
     x = voice(1.0)
     assert np.array_equal(under("noise 15 dB", "a", x), under("noise 15 dB", "a", x))
     assert not np.array_equal(under("noise 15 dB", "a", x), under("noise 15 dB", "b", x))
+
+
+def test_every_clip_is_degraded_in_another_way_each_time(clips):
+    audio = [np.round(voice(2.2, seed=i) * 20_000).astype(np.int16) for i in range(12)]
+    made = degraded(clips, audio, copies=2)
+    assert len(made) == 24 and all(x.dtype == np.int16 and len(x) for x in made)
+    changed = [not np.array_equal(x, audio[i % 12]) for i, x in enumerate(made)]
+    assert all(changed)
+    for one, two in zip(made[:12], made[12:], strict=True):
+        assert not np.array_equal(one, two)
+    assert all(np.array_equal(*both) for both in zip(made, degraded(clips, audio), strict=True))
