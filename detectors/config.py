@@ -22,8 +22,10 @@ from typing_extensions import TypedDict
 from .audio import RATE
 from .errors import HearsayError
 
-Verdict = Literal["fake", "real", "inconclusive"]
+Side = Literal["fake", "real"]
+Verdict = Literal["fake", "real", "inconclusive", "mixed"]
 LARGEST_BYTES = 1 << 20  # of a config.json; those of the bundled detectors have 2 kB
+USUAL_SPEECH_S = 4.0  # of the clips that scale and offset are fitted on
 LARGEST_OPTION = 1_000_000  # channels, samples, ...: memory is asked for before weights are seen
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 POOLINGS = {
@@ -58,6 +60,8 @@ Offset = Annotated[float, Field(ge=-1e6, le=1e6)]
 Bound = Annotated[float, Field(ge=-20, le=20)]  # an LLR that is beyond doubt
 Band = Annotated[tuple[Bound, Bound], AfterValidator(_in_order)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Spread = Annotated[float, Field(gt=0, le=100)]
+Nats = Annotated[float, Field(ge=0, le=1000)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Cost = Annotated[float, Field(ge=0, le=1e6)]
 Window = Annotated[int, Field(ge=RATE // 2, le=60 * RATE)]  # samples
@@ -85,16 +89,46 @@ Figures = Annotated[dict[str, Any], GetPydanticSchema(lambda _, handler: handler
 
 
 @dataclass(frozen=True, config=STRICT)
+class StretchRule:
+    """What dev's long recordings say about windows of one voice in one channel; see stretches.py.
+
+    spread: standard deviation of their LLRs. penalty: evidence in nats that chance alone exceeds
+    in few recordings, of whatever length.
+    """
+
+    spread: Spread
+    penalty: Nats
+
+
+@dataclass(frozen=True, config=STRICT)
 class Calibration:
     """Pooled logit -> LLR (scale, offset), and what dev says about LLRs.
 
-    threshold: LLR at dev's equal error rate. abstain: the band called "inconclusive".
+    threshold: LLR at dev's equal error rate. abstain: the band called "inconclusive". correlation:
+    of the evidence in two windows of one recording; 1 makes more speech no firmer. stretches: when
+    a part contradicts the rest; without it nothing is said of parts.
     """
 
     scale: Scale = 1.0
     offset: Offset = 0.0
     threshold: Llr = 0.0
     abstain: Band = (0.0, 0.0)
+    correlation: Share = 1.0
+    stretches: StretchRule | None = None
+
+    def llr(self, logit: float, speech_s: float = USUAL_SPEECH_S) -> float:
+        """LLR of a logit that stands on so many seconds of speech."""
+        return (self.scale * logit + self.offset) * self.firmness(speech_s)
+
+    def firmness(self, speech_s: float) -> float:
+        """What the evidence of so much speech is worth, beside that of `USUAL_SPEECH_S`.
+
+        n equally correlated pieces are worth n / (1 + (n - 1) correlation) independent ones.
+
+        Source: Kish 1965, "Survey sampling", the design effect of clusters.
+        """
+        pieces = speech_s / USUAL_SPEECH_S
+        return pieces / (1 + (pieces - 1) * self.correlation) if pieces > 0 else 0.0
 
     def verdict(self, llr: float, prior: float = 0.5) -> Verdict:
         """ "fake", "real" or "inconclusive" for a clip's LLR.
@@ -102,11 +136,23 @@ class Calibration:
         Threshold and band were chosen on dev at even odds. Another prior (0..1, exclusive) shifts
         the evidence by its log odds, so that verdict and P(fake) always move together.
         """
-        evidence = llr + math.log(prior / (1 - prior))
         low, high = self.abstain
-        if low < evidence < high:
+        if low < llr + math.log(prior / (1 - prior)) < high:
             return "inconclusive"
-        return "fake" if evidence > self.threshold else "real"
+        return self.side(llr, prior)
+
+    def side(self, llr: float, prior: float = 0.5) -> Side:
+        """On which side of the threshold an LLR lies, however near."""
+        return "fake" if llr + math.log(prior / (1 - prior)) > self.threshold else "real"
+
+    def settings(self) -> dict[str, Any]:
+        """What it says as JSON values; what is left at a default that says nothing is left out."""
+        values = dataclasses.asdict(self)
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in ("correlation", "stretches") or value != getattr(Calibration, name)
+        }
 
 
 @dataclass(frozen=True, config=STRICT)

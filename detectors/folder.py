@@ -55,6 +55,7 @@ class Contents:
         """
         config = asdict(self.config)
         del config["name"], config["figures"]
+        config["calibration"] = self.config.calibration.settings()
         if self.members:
             config["options"] = [member.digest for member in self.members]
         digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())

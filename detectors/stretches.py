@@ -1,0 +1,150 @@
+"""Stretches of a recording that contradict the rest of it: a partial spoof, found over time.
+
+Windows of one voice in one channel differ from each other by chance, so the strongest of them says
+nothing. What counts is the evidence that a segment has another level than the rest, whatever the
+level of the whole is, beyond what the strongest segment of a recording of this length gets by
+chance.
+
+Source: Olshen et al. 2004, "Circular binary segmentation"; the penalty, which is higher for short
+segments because there are more of them: Walther 2010, "Optimal and fast detection of spatial
+clusters with scan statistics".
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .config import Calibration, Side, StretchRule
+
+if TYPE_CHECKING:
+    from .detector import Window
+
+STEP = 1.25  # ratio of neighbouring lengths that are searched before borders are refined
+SHORTEST = 3.0  # length, in windows that do not overlap, of a recording that is searched
+MOST = 0.5  # share of a recording that can contradict the rest of it
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part that sounds otherwise than the rest, in seconds of the recording.
+
+    llr: mean of its windows, natural log, positive = evidence for fake.
+    """
+
+    start_s: float
+    end_s: float
+    llr: float
+    verdict: Side
+
+
+def find_stretches(
+    windows: Sequence[Window], calibration: Calibration, prior: float = 0.5
+) -> tuple[Stretch, ...]:
+    """The stretches that sound fake in a recording that sounds real, or the other way round.
+
+    Args:
+        windows: In order of time, those that hold speech.
+        calibration: Without a rule for stretches nothing is found.
+        prior: Share of fakes among recordings like this one, 0..1, exclusive.
+
+    Returns:
+        In order of time. The verdict on each differs from the side on which the rest lies.
+    """
+    rule = calibration.stretches
+    if rule is None or len(windows) < 2:
+        return ()
+    llr = np.array([window.llr for window in windows])
+    segments, rest = split(windows, rule)
+    if not segments:
+        return ()
+    sounds = calibration.side(float(llr[rest].mean()), prior)
+    borders = _borders(windows)
+    found = []
+    for first, last in segments:
+        own = float(llr[first:last].mean())
+        if calibration.verdict(own, prior) not in ("inconclusive", sounds):
+            side = calibration.side(own, prior)
+            found.append(Stretch(borders[first], borders[last], own, side))
+    return tuple(found)
+
+
+def split(windows: Sequence[Window], rule: StretchRule) -> tuple[list[tuple[int, int]], np.ndarray]:
+    """Segments whose evidence exceeds the penalty, and which windows (n,) are of the rest.
+
+    The strongest one is taken out with the windows that overlap it, until there is none or too
+    little is left. A segment (first, last) holds the windows first..last - 1.
+    """
+    llr = np.array([window.llr for window in windows])
+    new = _new_shares(windows)
+    rest = np.ones(len(windows), dtype=bool)
+    segments: list[tuple[int, int]] = []
+    while new[rest].sum() >= max(SHORTEST, MOST * new.sum()):
+        found = _strongest(llr, new, rest, rule)
+        if found is None:
+            break
+        segments.append(found)
+        start, end = windows[found[0]].start_s, windows[found[1] - 1].end_s
+        rest &= np.array([w.end_s <= start or w.start_s >= end for w in windows])
+    return sorted(segments), rest
+
+
+def _strongest(
+    llr: np.ndarray, new: np.ndarray, rest: np.ndarray, rule: StretchRule
+) -> tuple[int, int] | None:
+    """The segment of the rest with the highest evidence; None where none exceeds the penalty.
+
+    Evidence is the log-likelihood ratio for another mean than that of the rest, both unknown, in
+    nats: difference^2 / (2 spread^2 (1 / inside + 1 / outside)), where windows that overlap count
+    by what is new in them.
+    """
+    at = np.flatnonzero(rest)
+    run = np.cumsum(np.diff(at, prepend=at[0]) > 1)  # what was taken out parts what is left
+    sums, news = (np.append(0, np.cumsum(x[at])) for x in (llr, new))
+    n, total = len(at), news[-1]
+
+    def excess(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+        inside = 1 + news[last] - news[first + 1]
+        outside = total - inside
+        within = sums[last] - sums[first]
+        difference = within / (last - first) - (sums[-1] - within) / (n - last + first)
+        evidence = difference**2 * inside * outside / total / (2 * rule.spread**2)
+        allowed = (run[first] == run[last - 1]) & (inside <= MOST * total)
+        return np.where(allowed, evidence - np.log(total / inside) - rule.penalty, -np.inf)
+
+    def best(first: np.ndarray, last: np.ndarray) -> tuple[float, int, int]:
+        values = excess(first, last)
+        i = int(values.argmax())
+        return float(values[i]), int(first[i]), int(last[i])
+
+    lengths = np.unique(np.geomspace(1, n - 1, 2 + int(np.log(n) / np.log(STEP))).astype(int))
+    coarse = [best(np.arange(n - k + 1), np.arange(k, n + 1)) for k in lengths.tolist()]
+    _, first, last = max(coarse)
+    reach = np.arange(-(last - first) // 4 - 1, (last - first) // 4 + 2)
+    starts, ends = (x.ravel() for x in np.meshgrid(first + reach, last + reach))
+    good = (starts >= 0) & (ends <= n) & (ends > starts) & (ends - starts < n)
+    value, first, last = best(starts[good], ends[good])
+    return (int(at[first]), int(at[last - 1]) + 1) if value > 0 else None
+
+
+def _new_shares(windows: Sequence[Window]) -> np.ndarray:
+    """(n,) what each window does not share with the one before, 0..1 of its length; 1 at first."""
+    shares = [
+        min(1.0, (window.start_s - before.start_s) / (window.end_s - window.start_s))
+        for before, window in itertools.pairwise(windows)
+    ]
+    return np.array([1.0, *shares])
+
+
+def _borders(windows: Sequence[Window]) -> list[float]:
+    """(n + 1,) where each window's seconds begin and end: half-way between neighbours' centres.
+
+    A window is half synthetic when its centre lies on the border of what is.
+    """
+    centres = [(window.start_s + window.end_s) / 2 for window in windows]
+    between = [(a + b) / 2 for a, b in itertools.pairwise(centres)]
+    return [windows[0].start_s, *between, windows[-1].end_s]
