@@ -10,11 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import Detector, HearsayError, bundled, bundled_config, load, registry
+from . import Detector, HearsayError, bundled, bundled_config, registry
 from .assessment import Assessment, assess
 from .audio.worker import SERVER
 from .catalog import CATALOG
-from .commandline import Commands, add_max_unreadable, run
+from .commandline import Commands, add_detectors, add_max_unreadable, chosen_detectors, run
 from .errors import without_secrets
 from .importers.checkpoints import FAMILIES, import_checkpoint
 
@@ -31,11 +31,13 @@ def main(arguments: list[str] | None = None) -> int:
 def add_commands(commands: Commands) -> None:
     """Add the parser of each command; its default `command` runs it."""
     # argparse would name the options first, and --models takes what follows it for a model
-    usage = "%(prog)s FILE [FILE ...] [--models MODEL [MODEL ...]] [--prior SHARE] [--json]"
+    usage = (
+        "%(prog)s FILE [FILE ...] [--models MODEL [MODEL ...]] [--bundled] [--prior SHARE] [--json]"
+    )
     score = commands.add_parser("score", usage=usage, help="is the voice in these files synthetic?")
     score.set_defaults(command=_score)
     score.add_argument("files", nargs="+", metavar="FILE")
-    score.add_argument("--models", nargs="+", help="default: the bundled ones")
+    add_detectors(score, "--models", nargs="+", default=[], help="default: those of the page")
     score.add_argument("--prior", type=_prior, default=0.5, help="share of fakes among such files")
     score.add_argument("--json", action="store_true", help="one JSON object a line")
 
@@ -66,7 +68,7 @@ def add_commands(commands: Commands) -> None:
 
 def _score(options: argparse.Namespace) -> int:
     SERVER.start()  # meanwhile
-    detectors = {name: load(name) for name in options.models or bundled()}
+    detectors = chosen_detectors(options.detectors, options.bundled)
     code = 2
     for file in options.files:
         found = assess(file, detectors, options.prior)

@@ -6,11 +6,15 @@ import argparse
 import io
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .errors import HearsayError
 from .runtime import prepare
+
+if TYPE_CHECKING:
+    from .detector import Detector
 
 EXTRAS = {"pyworld": "train", "shap": "explain"}  # what commands import -> where it comes from
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -72,6 +76,36 @@ def add_max_unreadable(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="of the clips that may be left out since they cannot be read (default: 0.05)",
     )
+
+
+def add_detectors(parser: argparse.ArgumentParser, *flags: str, **how: Any) -> None:
+    """Add the option that names detectors (see `chosen_detectors`), and --bundled."""
+    parser.add_argument(*flags, dest="detectors", **how)
+    parser.add_argument(
+        "--bundled",
+        action="store_true",
+        help="what comes with the program, whatever the registry has promoted in its place",
+    )
+
+
+def chosen_detectors(names: Sequence[str], only_bundled: bool) -> dict[str, Detector]:
+    """Detectors by name, as the page has them: the registry's champions, else what is bundled.
+
+    Args:
+        names: Of detectors in service, or what `load` takes; all that are in service if empty.
+        only_bundled: Leave the registry alone.
+    """
+    from . import BUNDLED, bundled, load
+
+    if only_bundled or (names and all("/" in name for name in names)):
+        return {name: load(name) for name in names or bundled()}
+    from .pool import served
+
+    pool = served(BUNDLED / name for name in bundled())
+    for notice in pool.notices:
+        print(notice, file=sys.stderr)
+    there = {version.name: detector for version, detector in pool.detectors()}
+    return {name: there[name] if name in there else load(name) for name in names or there}
 
 
 def output(text: str) -> Path:

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .detector import Detector
-from .errors import reason
+from .errors import HearsayError, reason
+from .mlflow_store import sqlite_file
 from .registry import Version, champions, checksums, open_version
 
 Entry = tuple[Version, Detector]
@@ -71,7 +72,7 @@ class DetectorPool:
                 if left:
                     notices.append(
                         f"The registry has no champion of {', '.join(left)}: what was loaded "
-                        "before stays in use until this program ends."
+                        "before stays in use."
                     )
             with self._snapshot:
                 self._served, self._notices = served, tuple(notices)
@@ -100,6 +101,8 @@ class DetectorPool:
         if old is not None and old[0].checksums == wanted.checksums:
             old[1].version = str(wanted.version)
             return wanted, old[1]  # the same files under a new number or alias
+        if old is not None and not old[0].version and wanted.seeded:
+            return old  # the bundle of another release, which nobody has chosen
         failed_at, why = self._failed.get(wanted.uri, (-self.retry_s, ""))
         if time.monotonic() - failed_at >= self.retry_s:
             try:
@@ -110,6 +113,18 @@ class DetectorPool:
         stay = f", so {_described(old[0])} stays in use" if old is not None else ""
         notices.append(f"{wanted.name}: {_described(wanted)} could not be loaded{stay}. {why}.")
         return old
+
+
+def served(bundled: Iterable[Path]) -> DetectorPool:
+    """The pool that a page with these bundled detectors serves now, without registering them."""
+    pool = DetectorPool(bundled)
+    try:
+        database = sqlite_file()
+    except HearsayError:
+        database = None  # what is wrong with the store becomes a notice
+    if database is None or database.exists():
+        pool.refresh()
+    return pool
 
 
 def _described(version: Version) -> str:

@@ -31,8 +31,7 @@ from .mlflow_store import (
 )
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 CHECKSUM = "sha256."  # how tags of a version begin that hold a file's SHA-256
 INSIDE = re.compile(r"(members/[\w.-]+/)*(config\.json|weights\.safetensors)")
@@ -49,6 +48,7 @@ class Version:
     version: int
     aliases: tuple[str, ...]
     tags: dict[str, str]
+    seeded: bool = False  # is it the champion that `seed` has chosen, for want of a user's choice?
 
     @property
     def uri(self) -> str:
@@ -102,7 +102,7 @@ def register(
         client.finalize_logged_model(model.model_id, "READY")
         if run_id:
             client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
-        if name not in _aliases(client):
+        if all(row.name != name for row in _all_pages(client.search_registered_models)):
             client.create_registered_model(name)
         # a database store looks a model_id up in MLflow's process-wide store instead of this one
         direct = urlsplit(tracking_uri()).scheme.partition("+")[0] in DATABASES
@@ -145,11 +145,11 @@ def versions() -> list[Version]:
     """Every version of every registered detector, by name and number; no foreign models."""
     client = mlflow_client()
     with readable_errors():
-        aliases = _aliases(client)
+        models = {row.name: row for row in _all_pages(client.search_registered_models)}
         rows: list[ModelVersion] = _all_pages(client.search_model_versions)
         ours = {row.name for row in rows if all(f"{CHECKSUM}{name}" in row.tags for name in READ)}
-        ours &= aliases.keys()
-        found = [_version(row, aliases[row.name]) for row in rows if row.name in ours]
+        ours &= models.keys()
+        found = [_version(row, models[row.name]) for row in rows if row.name in ours]
     return sorted(found, key=lambda v: (v.name, v.version))
 
 
@@ -282,14 +282,11 @@ def _tags(detector: Detector) -> dict[str, str]:
     return tags
 
 
-def _version(row: ModelVersion, aliases: dict[str, str]) -> Version:
-    named = sorted(alias for alias, number in aliases.items() if str(number) == str(row.version))
-    return Version(row.name, int(row.version), tuple(named), dict(row.tags))
-
-
-def _aliases(client: MlflowClient) -> dict[str, dict[str, str]]:
-    """Registered model -> its aliases -> version."""
-    return {row.name: row.aliases for row in _all_pages(client.search_registered_models)}
+def _version(row: ModelVersion, model: RegisteredModel) -> Version:
+    number = str(row.version)
+    named = sorted(alias for alias, at in model.aliases.items() if str(at) == number)
+    seeded = model.tags.get(SEEDED) == number
+    return Version(row.name, int(number), tuple(named), dict(row.tags), seeded)
 
 
 def _all_pages(search: Callable[..., Any]) -> list[Any]:

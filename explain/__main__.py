@@ -11,13 +11,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from detectors import HearsayError, bundled, bundled_config, load, read
-from detectors.commandline import Commands, add_max_unreadable, count, natural, output, run
-from detectors.detector import Detector
+from detectors import HearsayError, bundled, load, read
+from detectors.assessment import ranked
+from detectors.commandline import (
+    Commands,
+    add_detectors,
+    add_max_unreadable,
+    chosen_detectors,
+    count,
+    natural,
+    output,
+    run,
+)
 from detectors.files import write
 
 from . import METHODS, Explanation, decisive_seconds, explain
-from .explanation import by_size
+from .explanation import by_size, in_llr
+from .hit_rates import default_method
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,11 +42,11 @@ def add_commands(commands: Commands) -> None:
     clip = commands.add_parser("clip", help="explain what a detector says about one recording")
     clip.set_defaults(command=_clip)
     clip.add_argument("file", metavar="FILE")
-    clip.add_argument("--detector", metavar="NAME", help="default: the bundled one best on dev")
-    clip.add_argument("--method", default="shapley-time", help=f"one of {', '.join(METHODS)}")
+    add_detectors(clip, "--detector", nargs=1, default=[], metavar="NAME", help="default: the best")
     clip.add_argument(
-        "--players", type=int, help="windows of the methods by time, 2 to 64; default: 8"
+        "--method", help=f"one of {', '.join(METHODS)}; default: what was measured to be the best"
     )
+    clip.add_argument("--players", type=int, help="windows of shapley-time, 2 to 64; default: 8")
     clip.add_argument(
         "--json", type=output, metavar="OUT", help="write the whole explanation; - for stdout"
     )
@@ -87,9 +97,13 @@ def add_commands(commands: Commands) -> None:
 
 def _clip(options: argparse.Namespace) -> int:
     wave = read(options.file)
-    detector = load(options.detector) if options.detector else _best()
+    detectors = ranked(chosen_detectors(options.detectors, options.bundled))
+    if not detectors:
+        raise HearsayError("No detector is in service; name one with --detector.")
+    detector = next(iter(detectors.values()))
     chosen: dict[str, Any] = {} if options.players is None else {"players": options.players}
-    explanation = explain(detector, wave, options.method, **chosen)
+    method = options.method or ("shapley-time" if chosen else default_method(detector))
+    explanation = in_llr(explain(detector, wave, method, **chosen), detector)
     if options.png:
         from .draw import png  # matplotlib takes a second to import; only figures pay
 
@@ -186,7 +200,8 @@ def _bench(options: argparse.Namespace) -> int:
 
 def summary(explanation: Explanation) -> str:
     """The strongest segments, or all names by size, with their direction; then what it cost."""
-    lines = [f"{explanation.method} on {explanation.detector}, logit {explanation.full:+.3f}"]
+    of = f"{explanation.method} on {explanation.detector}"
+    lines = [f"{of}, {explanation.unit} {explanation.full:+.3f}"]
     lines += explanation.notes
     if explanation.names:
         parts = [(f"{name:16}", value) for name, value in by_size(explanation)]
@@ -202,13 +217,6 @@ def summary(explanation: Explanation) -> str:
         f"peak {explanation.peak_mb:.0f} MB"
     )
     return "\n".join(lines)
-
-
-def _best() -> Detector:
-    names = bundled()
-    if not names:
-        raise HearsayError("No detector is bundled here; name one with --detector.")
-    return load(min(names, key=lambda name: bundled_config(name).rank))
 
 
 if __name__ == "__main__":

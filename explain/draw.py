@@ -44,7 +44,7 @@ def png(explanation: Explanation, wave: Waveform) -> bytes:
 
 
 def names_figure(explanation: Explanation) -> Figure:
-    """A bar for each named value in logit units, the largest on top, fake to the right."""
+    """A bar for each named value, the largest on top, fake to the right."""
     names, values = zip(*by_size(explanation), strict=True)
     figure = Figure(
         figsize=(SIZE[0], 1.0 + 0.3 * len(names)), dpi=100, layout="constrained", facecolor="white"
@@ -57,14 +57,14 @@ def names_figure(explanation: Explanation) -> Figure:
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.margins(x=0.1)
-    axes.set_xlabel("Evidence (logits)")
+    axes.set_xlabel(f"Evidence ({explanation.unit})")
     axes.spines[["top", "right", "left"]].set_visible(False)
     _legend(figure)
     return figure
 
 
 def time_figure(explanation: Explanation, wave: Waveform) -> Figure:
-    """The waveform with each segment lit by its evidence, and the evidence in logit units.
+    """The waveform with each segment lit by its evidence, and the evidence in numbers.
 
     ExplainError when the explanation has no time axis.
     """

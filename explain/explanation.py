@@ -6,12 +6,15 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from detectors.errors import HearsayError
+
+if TYPE_CHECKING:
+    from detectors.detector import Detector
 
 ARRAYS = ("values", "times", "freqs", "stderr")
 FAINT = 0.12  # share of the strongest segment below which another says nothing
@@ -23,14 +26,15 @@ class ExplainError(HearsayError):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Explanation:
-    """Evidence by time, frequency, both, or by name, in logit units; positive = towards fake.
+    """Evidence by time, frequency, both, or by name; positive = towards fake.
 
     Attributes:
         method, detector: Their names; `explain.explain` fills them in.
         values: (t,), (f,) or (f, t).
         times: (t + 1,) edges in seconds of the clip.
         freqs: (f + 1,) edges in Hz, rising.
-        full, empty: The logit with everything and with nothing of the clip; empty is NaN where the
+        unit: Of values and scores: "logit", or "LLR" after `in_llr`.
+        full, empty: The score with everything and with nothing of the clip; empty is NaN where the
             method does not ask for it.
         residual: |sum(values) - (full - empty)| where the method promises that it is zero; NaN
             where it makes no such promise.
@@ -56,6 +60,7 @@ class Explanation:
     peak_mb: float = 0.0
     notes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    unit: Literal["logit", "LLR"] = "logit"
 
     def to_json(self) -> str:
         """All fields as one JSON object: arrays as nested lists, NaN as null."""
@@ -75,6 +80,20 @@ class Explanation:
             return Explanation(**{**raw, **lists})
         except (KeyError, TypeError, ValueError) as error:
             raise ExplainError(f"This is no explanation written by to_json: {error}.") from error
+
+
+def in_llr(explanation: Explanation, detector: Detector) -> Explanation:
+    """The explanation in units of the detector's LLR, which is what people are shown."""
+    scale, offset = detector.config.calibration.scale, detector.config.calibration.offset
+    return dataclasses.replace(
+        explanation,
+        values=scale * explanation.values,
+        full=scale * explanation.full + offset,
+        empty=scale * explanation.empty + offset,
+        residual=scale * explanation.residual,
+        stderr=None if explanation.stderr is None else scale * explanation.stderr,
+        unit="LLR",
+    )
 
 
 def over_time(explanation: Explanation) -> tuple[np.ndarray, np.ndarray]:

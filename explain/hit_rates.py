@@ -21,7 +21,7 @@ from typing import Any
 from detectors.detector import Detector
 
 from . import methods
-from .catalog import FREQUENCY, METHODS
+from .catalog import FREQUENCY, METHODS, unasked
 
 MEASURED = Path(__file__).with_name("measured")
 TIME, BAND = "time", "band"
@@ -129,6 +129,11 @@ def best(
             if rate is None or (rate.beats_baselines and auc >= least):
                 aucs[method] = auc
     return max(aucs, key=lambda method: aucs[method], default=None)
+
+
+def default_method(detector: Detector) -> str:
+    """The method by time that a detector is explained by where nobody asks for another."""
+    return best(detector, unasked(TIME)) or unasked(TIME)[0]
 
 
 @cache

@@ -11,6 +11,7 @@ import numpy as np
 from detectors import Detector
 from explain import METHODS, Explanation
 from explain.coalitions.pooling import passes_over
+from explain.explanation import in_llr
 from explain.hit_rates import BAND, TIME, beats_baselines, hit_rate, own_axis, was_measured
 
 from .report import ExplanationView
@@ -74,17 +75,6 @@ def _view(
         question=METHODS[made.method].question.format(part=part, detector=name),
         hit_rate=hit_sentence(detector, name, made.method, axis),
         notes=" ".join(notes),
-    )
-
-
-def in_llr(explanation: Explanation, detector: Detector) -> Explanation:
-    """Values in logit units -> units of the LLR that the table shows."""
-    scale = detector.config.calibration.scale
-    return replace(
-        explanation,
-        values=scale * explanation.values,
-        residual=abs(scale) * explanation.residual,
-        stderr=None if explanation.stderr is None else abs(scale) * explanation.stderr,
     )
 
 

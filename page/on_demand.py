@@ -18,9 +18,8 @@ from detectors.errors import HearsayError
 from detectors.registry import Version
 from explain import METHODS, ExplainError, Explanation, explain
 from explain.audit import Variant, audit
-from explain.catalog import TIME, unasked
 from explain.coalitions.game import Progress
-from explain.hit_rates import best
+from explain.hit_rates import default_method
 from explain.replay import Evidence, evidence
 
 from . import describe
@@ -141,8 +140,7 @@ def replay(
     elif report.explained == name and report.seconds is not None:
         made = report.seconds.made
     else:
-        method = best(detector, unasked(TIME)) or unasked(TIME)[0]
-        made = explain(detector, wave, method, start_s=start_s)
+        made = explain(detector, wave, default_method(detector), start_s=start_s)
     return evidence(detector, wave, made, start_s=start_s)
 
 

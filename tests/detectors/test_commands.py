@@ -6,11 +6,13 @@ import json
 
 import pytest
 import soundfile
-from stores import make_detector
+from stores import make_detector, use_store
 from voice import voice
 
-from detectors import Score, bundled
+from detectors import BUNDLED, Score, bundled, registry
 from detectors.__main__ import main
+from detectors.assessment import assess
+from detectors.pool import DetectorPool
 from detectors.scoring import ScoringSession
 
 
@@ -67,6 +69,64 @@ def test_a_detector_folder_is_a_model(clip, tmp_path, capsys):
     make_detector(tmp_path / "mine", name="mine")
     said = run(capsys, "score", clip, "--json", "--models", tmp_path / "mine")[1]
     assert [m["name"] for m in json.loads(said)["models"]] == [str(tmp_path / "mine")]
+
+
+@pytest.fixture
+def promoted(tmp_path, monkeypatch):
+    """A store in which version 2 of cnn, and another detector, are champions."""
+    store = use_store(tmp_path, monkeypatch)
+    registry.seed([BUNDLED / "cnn"])
+    for name in ("cnn", "mine"):
+        make_detector(tmp_path / name, name=name)
+        registry.promote(name, registry.register(tmp_path / name, name), force=True)
+    return store
+
+
+def versions(said: str) -> dict[str, str]:
+    return {model["name"]: model["version"] for model in json.loads(said)["models"]}
+
+
+def test_what_is_promoted_scores_as_on_the_page_unless_told_otherwise(
+    clip, promoted, tmp_path, capsys
+):
+    _, said, notices = run(capsys, "score", clip, "--json")
+    there = versions(said)
+    assert {*there} == {*bundled(), "mine"}
+    assert (there["cnn"], there["mine"], there["resnet"]) == ("2", "1", "bundled")
+    assert "no champion of aasist" in notices
+    pool = DetectorPool([BUNDLED / name for name in bundled()])
+    pool.refresh()
+    page = assess(clip, {version.name: detector for version, detector in pool.detectors()})
+    answer = json.loads(said)
+    assert {*answer} == {*page.to_dict()}
+    assert (answer["llr"], answer["detector"]) == (page.llr, page.detector)
+
+    assert versions(run(capsys, "score", clip, "--json", "--models", "cnn")[1]) == {"cnn": "2"}
+    only = run(capsys, "score", clip, "--json", "--bundled")[1]
+    assert versions(only) == dict.fromkeys(bundled(), "bundled")
+
+
+def test_what_another_release_has_seeded_is_not_what_somebody_promoted(
+    clip, tmp_path, monkeypatch, capsys
+):
+    use_store(tmp_path, monkeypatch)
+    make_detector(tmp_path / "cnn")  # the bundle of that release
+    registry.seed([tmp_path / "cnn"])
+    said = run(capsys, "score", clip, "--json", "--models", "cnn")[1]
+    assert versions(said) == {"cnn": "bundled"}
+
+
+def test_scoring_makes_no_store(clip, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/new/mlflow.db")
+    code, _, notices = run(capsys, "score", clip, "--models", "cnn")
+    assert (code, notices) == (0, "") and not (tmp_path / "new").exists()
+
+
+def test_a_store_out_of_reach_is_a_notice_beside_the_bundled_ones(clip, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "localhost:5000")
+    code, said, notices = run(capsys, "score", clip, "--models", "cnn", "--json")
+    assert code == 0 and versions(said) == {"cnn": "bundled"}
+    assert "begins with no scheme" in notices and notices.count("\n") == 1
 
 
 def test_a_damaged_file_is_said_to_be_one(clip, capsys):

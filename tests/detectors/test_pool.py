@@ -260,8 +260,7 @@ def test_bundled_detectors_stay_where_the_registry_has_no_champion(store, tmp_pa
     pool.refresh()
     assert in_service(pool) == ["models:/cnn/1", "models:/resnet/0"]
     assert pool.notices == (
-        "The registry has no champion of resnet: what was loaded before stays in use until this "
-        "program ends.",
+        "The registry has no champion of resnet: what was loaded before stays in use.",
     )
 
     registry.register(tmp_path / "resnet", "resnet")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from stores import use_store
 from voice import voice
 
-from detectors import Config, Detector
+from detectors import Config, Detector, load, read, registry
+from detectors.config import Calibration
 from explain import Explanation
 from explain.__main__ import main
+from explain.hit_rates import default_method
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,7 @@ def run(here, *arguments) -> int:
 def test_a_summary_is_printed(here, capsys):
     assert run(here, here / "clip.wav", "--players", 4) == 0
     said = capsys.readouterr().out
-    assert said.startswith("shapley-time on small, logit ")
+    assert said.startswith("shapley-time on small, LLR ")
     assert said.count("towards") == 3
     assert "residual" in said and "forwards" in said and "MB" in said
 
@@ -97,6 +101,42 @@ def test_a_missing_folder_is_refused_before_anything_is_explained(here, capsys, 
         main(["clip", "missing.wav", option, str(here / "nowhere" / "out")])
     assert refused.value.code == 2
     assert "there is no folder" in capsys.readouterr().err
+
+
+def test_without_a_method_it_is_the_one_that_the_page_begins_with(here, capsys):
+    assert run(here, here / "clip.wav") == 0
+    small = load(here / "small")
+    assert capsys.readouterr().out.startswith(f"{default_method(small)} on small, LLR ")
+
+
+def test_values_and_scores_are_llrs(here, tmp_path, capsys):
+    small = load(here / "small")
+    calibration = Calibration(scale=2.0, offset=0.5)
+    scaled = Detector(dataclasses.replace(small.config, calibration=calibration), small.net)
+    scaled.save(tmp_path / "scaled")
+    explained = {}
+    for folder in (here / "small", tmp_path / "scaled"):
+        arguments = (here / "clip.wav", "--players", 3, "--json", "-", "--detector", folder)
+        assert main(["clip", *map(str, arguments)]) == 0
+        explained[folder.name] = Explanation.from_json(capsys.readouterr().out)
+    plain, twice = explained["small"], explained["scaled"]
+    assert twice.unit == "LLR"
+    assert twice.full == pytest.approx(scaled.score(read(here / "clip.wav")).llr, abs=1e-4)
+    np.testing.assert_allclose(twice.values, 2 * plain.values, rtol=1e-5)
+    assert twice.values.sum() == pytest.approx(twice.full - twice.empty, abs=1e-4)
+
+
+def test_a_promoted_detector_is_explained_unless_the_bundled_one_is_asked_for(
+    here, tmp_path, monkeypatch, capsys
+):
+    use_store(tmp_path, monkeypatch)
+    registry.register(here / "small", "cnn")
+    registry.promote("cnn", 1)
+    explain_it = ["clip", str(here / "clip.wav"), "--players", "2", "--detector", "cnn"]
+    assert main(explain_it) == 0
+    assert " on small, " in capsys.readouterr().out
+    assert main([*explain_it, "--bundled"]) == 0
+    assert " on cnn, " in capsys.readouterr().out
 
 
 def test_an_unknown_detector_is_refused(here, capsys):
