@@ -23,6 +23,7 @@ from .report import EMPTY, Report
 from .spectrogram import loudest_cells, spectrogram
 
 NAMES = ("verdict", "seconds", "timeline", "bands", "detectors", "facts")
+LOW_KBPS = 40  # below which codecs change a voice audibly
 VARIANTS = {
     "original": "As it is",
     "trimmed": "Without the silence before and after",
@@ -110,6 +111,11 @@ def cautions(facts: Facts) -> list[str]:
     notes = [f"{note[:1].upper()}{note[1:]}." for note in facts.notes]
     if facts.speech_seconds < 2:
         notes.append("There is little speech in it: two seconds or more give a firmer verdict.")
+    if facts.kbps is not None and facts.kbps < LOW_KBPS:
+        notes.append(
+            f"It is compressed hard ({facts.codec}, {facts.kbps:.0f} kbit/s), like voice messages: "
+            "that blurs the traces of synthesis, and more real voices are taken for fake."
+        )
     if facts.bandwidth_hz < 4400:
         notes.append("It sounds like a telephone: much of what tells fakes apart is filtered out.")
     if facts.clipped > 0.001:

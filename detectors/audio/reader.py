@@ -9,6 +9,8 @@ stands in memory at its full rate. What may be opened, and by which library, is 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from .bandwidth import bandwidth
@@ -20,6 +22,8 @@ from .worker import decode_isolated
 
 SHORTEST = 0.5  # seconds
 LONGEST = 4 * 3600.0  # seconds; 0.9 GB at 16 kHz, and what stops a decompression bomb
+LOSSY = {"opus", "aac", "mp3", "mp2", "vorbis", "amr_nb", "amr_wb", "gsm", "ac3", "eac3"}
+LOSSY |= {"aac_latm", "gsm_ms", "wmav1", "wmav2"}
 MOST_TRACKS = 8  # that are searched for speech
 
 
@@ -76,6 +80,7 @@ def read(
         bandwidth_hz=bandwidth(samples),
         speech_seconds=speech,
         notes=tuple(notes),
+        kbps=_bit_rate(source, found.codec, seconds),
     )
     return Waveform(samples, facts)
 
@@ -145,6 +150,14 @@ def _turn_down(samples: np.ndarray) -> None:
     top = float(max(samples.max(), -samples.min()))
     if top > 1:
         samples /= top
+
+
+def _bit_rate(source: Source, codec: str, seconds: float) -> float | None:
+    """kbit/s of a file in a lossy codec; None where nothing was lost."""
+    if isinstance(source, tuple) or codec not in LOSSY:
+        return None
+    size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
+    return round(8 * size / seconds / 1000, 1)
 
 
 def _which_track(found: Decoded) -> str:

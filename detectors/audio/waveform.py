@@ -30,7 +30,8 @@ class Facts:
     """What a recording was before it became mono at 16 kHz.
 
     clipped is the share of original samples at full scale, peak the largest original level (1.0 is
-    full scale), bandwidth_hz see `bandwidth`, speech_seconds see `speech_seconds`.
+    full scale), bandwidth_hz see `bandwidth`, speech_seconds see `speech_seconds`. kbps is the bit
+    rate of a file in a lossy codec, pictures and all, None of other sources.
     """
 
     seconds: float
@@ -43,6 +44,7 @@ class Facts:
     bandwidth_hz: float
     speech_seconds: float
     notes: tuple[str, ...]
+    kbps: float | None = None
 
 
 @dataclass(frozen=True)

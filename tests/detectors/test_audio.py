@@ -55,6 +55,17 @@ def test_every_format_gives_the_voice_back_with_its_facts(files, name, container
     assert best > 0.95
 
 
+def test_the_bit_rate_is_that_of_the_file_and_none_where_nothing_was_lost(files, tmp_path):
+    for name in ("wav", "wav-mulaw", "flac", "aiff"):
+        assert read(files[name]).facts.kbps is None
+    for name in ("mp3", "opus", "m4a", "amr"):
+        (tmp_path / name).write_bytes(files[name])
+        wave = read(tmp_path / name)
+        bits = 8 * len(files[name])
+        assert wave.facts.kbps == read(files[name]).facts.kbps
+        assert wave.facts.kbps == pytest.approx(bits / wave.facts.seconds / 1000, abs=0.06)
+
+
 def test_a_path_and_its_bytes_read_alike(files, tmp_path):
     for name in ("wav", "m4a"):
         path = tmp_path / f"{name}.raw"  # the name says nothing

@@ -268,12 +268,14 @@ def test_facts_escape_what_the_file_says_and_warn_about_weak_recordings():
         codec="<script>",
         bandwidth_hz=3400.0,
         clipped=0.02,
+        kbps=24.4,
         notes=("truncated: decoded 1.0 of 2.0 s",),
     )
     html = views.facts_panel(replace(scored, wave=replace(scored.wave, facts=facts)))
     said = text(html)
     assert "<script>" not in html and "<script>" in said
-    for piece in ("telephone", "clipped", "little speech", "Truncated: decoded 1.0 of 2.0 s."):
+    warned = ("telephone", "clipped", "little speech", "Truncated: decoded 1.0 of 2.0 s.")
+    for piece in (*warned, "compressed hard (<script>, 24 kbit/s)"):
         assert piece in said
 
 
