@@ -20,7 +20,7 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict
 
 from .audio import RATE
-from .errors import HearsayError
+from .errors import HearsayError, invalid
 
 Side = Literal["fake", "real"]
 Verdict = Literal["fake", "real", "inconclusive", "mixed"]
@@ -219,6 +219,4 @@ class Config:
         try:
             return TypeAdapter(Config).validate_json(text)
         except Invalid as error:
-            first = error.errors()[0]
-            key = "".join(f"{part}: " for part in first["loc"])
-            raise HearsayError(f"This is no detector config: {key}{first['msg']}.") from error
+            raise HearsayError(f"This is no detector config: {invalid(error)}.") from error

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from http.client import HTTPException
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from detectors.config import Config
-from detectors.errors import HearsayError
+from detectors.errors import HearsayError, invalid
 from detectors.importers.huggingface import backbone_options, load_backbone
 from detectors.models.network import Network
 
@@ -26,7 +27,7 @@ def detector_config(recipe: NetworkRecipe) -> Config:
     original no more.
 
     Raises:
-        HearsayError: The backbone cannot be fetched or read.
+        HearsayError: The backbone cannot be fetched or read, or no detector has such settings.
     """
     options, backbone = recipe.options, _backbone(recipe)
     if backbone:
@@ -34,15 +35,18 @@ def detector_config(recipe: NetworkRecipe) -> Config:
             options = {**options, **backbone_options(backbone, recipe.window)}
         except HearsayError as error:
             raise HearsayError(f"options.backbone: {error}") from error
-    return Config(
-        name=recipe.name,
-        architecture=recipe.architecture,
-        options=options,
-        frontend=recipe.frontend,
-        frontend_options=recipe.frontend_options,
-        window=recipe.window,
-        hop_s=recipe.hop_s,
-    )
+    try:
+        return Config(
+            name=recipe.name,
+            architecture=recipe.architecture,
+            options=options,
+            frontend=recipe.frontend,
+            frontend_options=recipe.frontend_options,
+            window=recipe.window,
+            hop_s=recipe.hop_s,
+        )
+    except ValidationError as error:
+        raise HearsayError(f"{invalid(error)}.") from error
 
 
 def initialise(net: Network, recipe: NetworkRecipe) -> None:

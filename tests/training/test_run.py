@@ -119,7 +119,7 @@ def test_pairs_and_splices_need_copies(manifest, key):
         (PROSODY, {"spec_augment": SpecAugment()}, "front-end prosody makes no spectrogram"),
         (PROSODY, {"cache_variants": 1, "augment": Augment(noise=1.0)}, "kept as it is"),
         (SMALL, {"device": "cuda"}, "no GPU"),
-        (SMALL, {"hop_s": 0.0}, "hop_s at least 0.01"),
+        (SMALL, {"hop_s": 0.0}, "hop_s: Input should be greater than or equal to 0.1"),
     ],
 )  # fmt: skip
 def test_a_key_without_effect_or_sense_is_refused(config, change, said, monkeypatch):
