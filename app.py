@@ -186,9 +186,10 @@ class Page:
         file: a recording of up to 10 minutes and 20 MB. prior: the share of fakes among recordings
         like this one, between 0 and 1. detector: whose verdict to give; the best one's if empty.
 
-        Returns verdict ("fake", "real", "inconclusive", or null), p_fake, llr (natural log,
+        Returns verdict ("fake", "real", "inconclusive", "mixed" or null), p_fake, llr (natural log,
         positive = fake), detector, models (one object each), windows (llr by start_s and end_s),
-        facts, error (why there is no verdict) and more: see docs/answer.schema.json.
+        stretches (parts that contradict the rest), facts, error (why there is no verdict) and more:
+        see docs/answer.schema.json.
         """
         detectors = {version.name: detector for version, detector in self.pool.detectors()}
         found = replace(assess(file, detectors, prior, LONGEST_S), file=Path(file).name)

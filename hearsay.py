@@ -17,6 +17,11 @@ COMMANDS = {  # command -> the package that has it, its name there, and what it 
     "import": ("detectors", "import", "turn a published checkpoint into a detector"),
     "train": ("training", "train", "train a detector from a recipe"),
     "evaluate": ("training", "evaluate", "error rates on a labelled manifest"),
+    "evaluate-recordings": (
+        "training",
+        "evaluate-recordings",
+        "long recordings: partly fake ones, and more speech",
+    ),
     "register": ("training", "register", "add a trained detector to the registry"),
     "promote": ("training", "promote", "give a version an alias; the page serves each champion"),
     "card": ("training", "card", "write an evaluation's figures into a detector folder"),

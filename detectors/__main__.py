@@ -17,6 +17,7 @@ from .catalog import CATALOG
 from .commandline import Commands, add_detectors, add_max_unreadable, chosen_detectors, run
 from .errors import without_secrets
 from .importers.checkpoints import FAMILIES, import_checkpoint
+from .stretches import in_words
 
 DOWNLOADS = Path("runs/downloads")
 
@@ -82,8 +83,9 @@ def _sentence(found: Assessment) -> str:
         return f"{found.file}: {found.error}"
     each = ", ".join(f"{model.name} {model.p_fake:.0%}" for model in found.models)
     notes = "".join(f"; {note}" for note in (*found.facts.notes, *found.notices))
+    parts = f": {in_words(found.stretches)}; of the whole" if found.stretches else ","
     return (
-        f"{found.file}: {found.verdict}, P(fake) {found.p_fake:.0%}, "
+        f"{found.file}: {found.verdict}{parts} P(fake) {found.p_fake:.0%}, "
         f"LLR {found.llr:+.2f} ({each}){notes}"
     )
 

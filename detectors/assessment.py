@@ -24,6 +24,7 @@ from .audio import AudioError, Facts, Waveform, read
 from .config import Calibration, Verdict
 from .detector import Detector, Score, Window
 from .scoring import ScoringSession
+from .stretches import Stretch, find_stretches
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class DetectorResult:
     verdict and p_fake hold at the prior of the whole assessment; llr is the evidence alone (natural
     log, positive = fake). calibration: its threshold and its band of "inconclusive". figures: error
     rates that were measured with it, by split. milliseconds: what scoring took; a network that two
-    detectors share runs once.
+    detectors share runs once. stretches: parts that contradict the rest; where there are any, the
+    verdict is "mixed", while llr and p_fake are those of the whole.
     """
 
     name: str
@@ -48,11 +50,17 @@ class DetectorResult:
     figures: dict[str, dict[str, Any]]
     notes: tuple[str, ...]
     milliseconds: float
+    stretches: tuple[Stretch, ...] = ()
 
     def at(self, prior: float) -> DetectorResult:
         """The same evidence under another prior (0..1, exclusive)."""
-        p_fake = Score(self.llr, ()).p_fake(prior)
-        return replace(self, p_fake=p_fake, verdict=self.calibration.verdict(self.llr, prior))
+        stretches = find_stretches(self.windows, self.calibration, prior)
+        return replace(
+            self,
+            p_fake=Score(self.llr, ()).p_fake(prior),
+            verdict="mixed" if stretches else self.calibration.verdict(self.llr, prior),
+            stretches=stretches,
+        )
 
     def eer(self, split: str) -> float | None:
         """Equal error rate measured on "dev" or "test", 0..1, None where none was."""
@@ -68,10 +76,11 @@ class DetectorResult:
 class Assessment:
     """What several detectors say about a recording, or why they cannot.
 
-    verdict, p_fake, llr and windows are those of `detector`, the best on dev unless another was
-    asked for; null where there is no verdict, and then error is a sentence that says why and
-    error_kind its kind in a word. prior: share of fakes among recordings like this one. models: all
-    detectors, the best first. facts: of the recording. notices: what went wrong on the way.
+    verdict, p_fake, llr, windows and stretches are those of `detector`, the best on dev unless
+    another was asked for; null where there is no verdict, and then error is a sentence that says
+    why and error_kind its kind in a word. prior: share of fakes among recordings like this one.
+    models: all detectors, the best first. facts: of the recording. notices: what went wrong on the
+    way.
     """
 
     file: str | None = None
@@ -81,6 +90,7 @@ class Assessment:
     llr: float | None = None
     detector: str | None = None
     windows: tuple[Window, ...] = ()
+    stretches: tuple[Stretch, ...] = ()
     models: tuple[DetectorResult, ...] = ()
     facts: Facts | None = None
     read_ms: float | None = None
@@ -121,6 +131,7 @@ class Assessment:
             llr=main.llr,
             detector=name,
             windows=main.windows,
+            stretches=main.stretches,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -176,15 +187,15 @@ def assess_by_each(
             name=name,
             version=detector.version,
             digest=detector.digest,
-            p_fake=score.p_fake(prior),
-            verdict=detector.config.calibration.verdict(score.llr, prior),
+            p_fake=score.p_fake(),
+            verdict=detector.config.calibration.verdict(score.llr),
             llr=score.llr,
             windows=score.windows,
             calibration=detector.config.calibration,
             figures=detector.config.figures,
             notes=score.notes,
             milliseconds=took,
-        )
+        ).at(prior)
         found = replace(found, models=(*found.models, result)).by(found.detector or name)
     if not found.models and found.notices:
         found = replace(found, error=" ".join(found.notices), error_kind="no-number")

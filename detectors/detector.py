@@ -21,6 +21,7 @@ from .errors import HearsayError, reason
 from .folder import Contents, check_files, read_folder, write_folder
 from .frontends.spectrograms import level
 from .models.network import Network
+from .stretches import Stretch, find_stretches
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,15 @@ class Window:
 
 @dataclass(frozen=True)
 class Score:
-    """Verdict of one detector on one clip. llr: natural log, positive = evidence for spoof."""
+    """Verdict of one detector on one clip. llr: natural log, positive = evidence for spoof.
+
+    stretches: parts that contradict the rest, at even odds.
+    """
 
     llr: float
     windows: tuple[Window, ...]
     notes: tuple[str, ...] = ()
+    stretches: tuple[Stretch, ...] = ()
 
     def p_fake(self, prior: float = 0.5) -> float:
         """P(spoof) when a share `prior` (0..1, exclusive) of such clips is spoof.
@@ -166,11 +171,13 @@ class Detector:
         if n < window:
             notes = (f"The clip lasts {n / RATE:.1f} s and was repeated to {window / RATE:.1f} s.",)
         raw = self.window_logits(wave.samples, starts) if logits is None else logits
+        calibration = self.config.calibration
         windows = tuple(
-            Window(s / RATE, min(s + window, n) / RATE, self._llr(logit))
-            for s, logit in zip(starts, raw, strict=True)
+            Window(s / RATE, min(s + window, n) / RATE, calibration.llr(logit))
+            for s, logit in zip(starts, raw.tolist(), strict=True)
         )
-        return Score(self._llr(POOLINGS[self.config.pooling](raw)), windows, notes)
+        llr = calibration.llr(POOLINGS[self.config.pooling](raw), n / RATE)
+        return Score(llr, windows, notes, find_stretches(windows, calibration))
 
     def window_logits(self, samples: np.ndarray, starts: list[int]) -> np.ndarray:
         """Uncalibrated logits of the windows of (n,) samples that begin at `starts`."""
@@ -181,9 +188,6 @@ class Detector:
                 rows = [cut(samples, s, self.config.window) for s in these]
                 logits.append(self.logits(torch.from_numpy(np.stack(rows))).double().numpy())
         return np.concatenate(logits)
-
-    def _llr(self, logit: float) -> float:
-        return float(self.config.calibration.scale * logit + self.config.calibration.offset)
 
     def check_runs(self) -> None:
         """HearsayError unless front-end and network fit, that is, a window of hiss gets a logit.

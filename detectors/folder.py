@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from .config import Config
+from .config import Calibration, Config
 from .errors import HearsayError, reason
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -115,6 +115,20 @@ def rewrite_figures(folder: Path, figures: dict[str, dict[str, Any]], card: str)
     with _replaced(folder) as new:
         shutil.copytree(folder, new)
         _write_texts(new, config, card)
+
+
+def rewrite_calibration(folder: Path, calibration: Calibration) -> None:
+    """Write another calibration into a detector's folder; all else stays as it is.
+
+    The detector's digest changes with it, so fusions that hold it have to be fitted again.
+
+    Raises:
+        HearsayError: Nothing can be written.
+    """
+    config = replace(Config.read(folder / "config.json"), calibration=calibration)
+    with _replaced(folder) as new:
+        shutil.copytree(folder, new)
+        (new / "config.json").write_text(config.to_json() + "\n")
 
 
 def files_of(folder: Path) -> dict[str, Path]:

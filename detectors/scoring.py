@@ -20,7 +20,7 @@ class ScoringSession:
 
     def __init__(self, wave: Waveform) -> None:
         self.wave = wave
-        self._known: dict[str, dict[int, float]] = defaultdict(dict)  # digest -> start -> logit
+        self.logits: dict[str, dict[int, float]] = defaultdict(dict)  # digest -> start -> logit
 
     def score(self, detector: Detector) -> Score:
         """What `detector.score` returns, from what has been scored already as far as that goes."""
@@ -28,7 +28,7 @@ class ScoringSession:
 
     def _logits(self, detector: Detector, starts: list[int]) -> np.ndarray:
         """Logits (windows,) of the windows that begin at `starts`."""
-        known = self._known[detector.digest]
+        known = self.logits[detector.digest]
         missing = [start for start in starts if start not in known]
         if missing:
             known.update(zip(missing, self._fresh(detector, missing).tolist(), strict=True))

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 STEP = 1.25  # ratio of neighbouring lengths that are searched before borders are refined
 SHORTEST = 3.0  # length, in windows that do not overlap, of a recording that is searched
+NORMAL = 1.4826  # standard deviation over median absolute deviation, of a normal distribution
+TRUST = 8.0  # windows that do not overlap, of a recording's own as good as dev's spread
 MOST = 0.5  # share of a recording that can contradict the rest of it
 
 
@@ -33,7 +35,7 @@ MOST = 0.5  # share of a recording that can contradict the rest of it
 class Stretch:
     """A part that sounds otherwise than the rest, in seconds of the recording.
 
-    llr: mean of its windows, natural log, positive = evidence for fake.
+    llr: as if it were a recording by itself, natural log, positive = evidence for fake.
     """
 
     start_s: float
@@ -62,11 +64,16 @@ def find_stretches(
     segments, rest = split(windows, rule)
     if not segments:
         return ()
-    sounds = calibration.side(float(llr[rest].mean()), prior)
+    seconds = _new_shares(windows) * [window.end_s - window.start_s for window in windows]
+
+    def weighed(these: slice | np.ndarray) -> float:
+        return float(llr[these].mean()) * calibration.firmness(float(seconds[these].sum()))
+
+    sounds = calibration.side(weighed(rest), prior)
     borders = _borders(windows)
     found = []
     for first, last in segments:
-        own = float(llr[first:last].mean())
+        own = weighed(slice(first, last))
         if calibration.verdict(own, prior) not in ("inconclusive", sounds):
             side = calibration.side(own, prior)
             found.append(Stretch(borders[first], borders[last], own, side))
@@ -80,11 +87,11 @@ def split(windows: Sequence[Window], rule: StretchRule) -> tuple[list[tuple[int,
     little is left. A segment (first, last) holds the windows first..last - 1.
     """
     llr = np.array([window.llr for window in windows])
-    new = _new_shares(windows)
+    new, spread = _new_shares(windows), _spread(windows, rule)
     rest = np.ones(len(windows), dtype=bool)
     segments: list[tuple[int, int]] = []
     while new[rest].sum() >= max(SHORTEST, MOST * new.sum()):
-        found = _strongest(llr, new, rest, rule)
+        found = _strongest(llr, new, rest, spread, rule.penalty)
         if found is None:
             break
         segments.append(found)
@@ -94,7 +101,7 @@ def split(windows: Sequence[Window], rule: StretchRule) -> tuple[list[tuple[int,
 
 
 def _strongest(
-    llr: np.ndarray, new: np.ndarray, rest: np.ndarray, rule: StretchRule
+    llr: np.ndarray, new: np.ndarray, rest: np.ndarray, spread: float, penalty: float
 ) -> tuple[int, int] | None:
     """The segment of the rest with the highest evidence; None where none exceeds the penalty.
 
@@ -112,9 +119,9 @@ def _strongest(
         outside = total - inside
         within = sums[last] - sums[first]
         difference = within / (last - first) - (sums[-1] - within) / (n - last + first)
-        evidence = difference**2 * inside * outside / total / (2 * rule.spread**2)
+        evidence = difference**2 * inside * outside / total / (2 * spread**2)
         allowed = (run[first] == run[last - 1]) & (inside <= MOST * total)
-        return np.where(allowed, evidence - np.log(total / inside) - rule.penalty, -np.inf)
+        return np.where(allowed, evidence - np.log(total / inside) - penalty, -np.inf)
 
     def best(first: np.ndarray, last: np.ndarray) -> tuple[float, int, int]:
         values = excess(first, last)
@@ -129,6 +136,23 @@ def _strongest(
     good = (starts >= 0) & (ends <= n) & (ends > starts) & (ends - starts < n)
     value, first, last = best(starts[good], ends[good])
     return (int(at[first]), int(at[last - 1]) + 1) if value > 0 else None
+
+
+def _spread(windows: Sequence[Window], rule: StretchRule) -> float:
+    """Standard deviation of the LLRs: dev's, and more and more the recording's own.
+
+    Its own is the median difference of windows that follow each other without overlap, which a few
+    stretches change little.
+    """
+    starts = [window.start_s for window in windows]
+    after = np.searchsorted(starts, [window.end_s - 1e-6 for window in windows])
+    pairs = zip(windows, after.tolist(), strict=True)
+    differences = [windows[i].llr - window.llr for window, i in pairs if i < len(windows)]
+    if not differences:
+        return rule.spread
+    own = NORMAL * float(np.median(np.abs(differences))) / 2**0.5
+    n = float(_new_shares(windows).sum())
+    return float(np.sqrt((TRUST * rule.spread**2 + n * own**2) / (TRUST + n)))
 
 
 def _new_shares(windows: Sequence[Window]) -> np.ndarray:
@@ -148,3 +172,19 @@ def _borders(windows: Sequence[Window]) -> list[float]:
     centres = [(window.start_s + window.end_s) / 2 for window in windows]
     between = [(a + b) / 2 for a, b in itertools.pairwise(centres)]
     return [windows[0].start_s, *between, windows[-1].end_s]
+
+
+def in_words(stretches: Sequence[Stretch]) -> str:
+    """ "most of it sounds real, 0:42 to 0:51 sounds fake"; of one stretch or more."""
+    kind = stretches[0].verdict
+    spans = [f"{clock(s.start_s)} to {clock(s.end_s)}" for s in stretches]
+    listed = " and ".join([", ".join(spans[:-1]), spans[-1]] if spans[1:] else spans)
+    rest = "real" if kind == "fake" else "fake"
+    return f"most of it sounds {rest}, {listed} {'sound' if spans[1:] else 'sounds'} {kind}"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as minutes and seconds, "0:42"; with hours from the first on, "1:02:03"."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

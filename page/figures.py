@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from detectors import Waveform
 from detectors.assessment import DetectorResult
 from detectors.audio import RATE
+from detectors.stretches import in_words
 from explain import Explanation, decisive_seconds
 from explain.explanation import FAINT, over_time
 
@@ -69,7 +70,10 @@ def waveform(wave: Waveform, explanation: Explanation | None = None) -> Markup:
 
 
 def timeline(wave: Waveform, result: DetectorResult) -> Markup:
-    """LLR of every window over the whole recording, with threshold and band of "inconclusive"."""
+    """LLR of every window over the whole recording, with threshold and band of "inconclusive".
+
+    Stretches that contradict the rest are marked.
+    """
     end = wave.facts.seconds
     llrs = [window.llr for window in result.windows]
     low, high = result.calibration.abstain
@@ -90,9 +94,15 @@ def timeline(wave: Waveform, result: DetectorResult) -> Markup:
         for kind, top, tall in (("fake", 0.0, limit), ("real", limit, 100 - limit))
     )
     rule = f'<line class="threshold" x1="0" x2="1000" y1="{limit:.1f}" y2="{limit:.1f}"/>'
-    svg = f'{band}<g opacity="0.4">{fills}</g>{rule}<polyline class="llr" points="{line}"/>'
+    marks = "".join(
+        _rect(1000 * s.start_s / end, 0, 1000 * (s.end_s - s.start_s) / end, 100, s.verdict, 0.2)
+        for s in result.stretches
+    )
+    svg = f'{band}{marks}<g opacity="0.4">{fills}</g>{rule}<polyline class="llr" points="{line}"/>'
     worst = result.strongest_window
     alt = f"Evidence over time; strongest for fake from {worst.start_s:.1f} to {worst.end_s:.1f} s."
+    if result.stretches:
+        alt = f"{alt} Parts stand out: {in_words(result.stretches)}."
     words = '<span class="corner top fake">fake</span><span class="corner bottom real">real</span>'
     return plot(_area(svg, 0, end, alt, 140, words), 0, end)
 

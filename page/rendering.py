@@ -34,7 +34,7 @@ def towards(value: float) -> str:
 
 def tone(verdict: str) -> str:
     """The colour of a verdict, as style.css names it."""
-    return "unsure" if verdict == "inconclusive" else verdict
+    return "unsure" if verdict in ("inconclusive", "mixed") else verdict
 
 
 def bold(sentence: str, name: str) -> Markup:

@@ -10,6 +10,7 @@ WORDS = {
     "fake": "Likely fake",
     "real": "Likely real",
     "inconclusive": "Inconclusive",
+    "mixed": "Mixed",
     "no-speech": "No speech",
     "too-short": "Too short",
     "too-long": "Too long",
@@ -18,6 +19,10 @@ WORDS = {
     "not-finite": "Damaged",
     "unreadable": "Not readable",
 }
+OF_THE_WHOLE = (
+    "This probability speaks of the whole recording, not of the part. A part is named where it "
+    "stands out from the rest more than anything does in 19 of 20 recordings that are all real."
+)
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SPLITS = {  # where an error rate was measured -> how the page says it, the best evidence first
     "test": "by speakers and generators that it had never heard",
@@ -70,6 +75,8 @@ def meaning(kind: str, name: str, figures: Mapping[str, Mapping[str, Any]]) -> s
     if kind == "inconclusive":
         weak = "Too weak to call: evidence of this strength comes from real and fake voices alike."
         return f"{weak} {error_rates(name, figures)}"
+    if kind == "mixed":
+        return f"{OF_THE_WHOLE} {error_rates(name, figures)}"
     return error_rates(name, figures)
 
 
@@ -93,6 +100,8 @@ def agreement(verdicts: Sequence[tuple[str, str]]) -> str:
 def _say(kind: str, *, plural: bool) -> str:
     if kind == "inconclusive":
         return "cannot tell"
+    if kind == "mixed":
+        return f"{'find' if plural else 'finds'} it mixed"
     return f"{'say' if plural else 'says'} {kind}"
 
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from detectors import Facts, Waveform
 from detectors.assessment import DetectorResult
 from detectors.registry import Version
+from detectors.stretches import in_words
 from explain import Explanation, decisive_seconds
 from explain.audit import Variant
 from explain.explanation import by_size
@@ -73,9 +74,11 @@ def verdict_card(report: Report) -> str:
     # the band lies where it lay on dev, at even odds
     band = [100 / (1 + math.exp(-llr)) for llr in main.calibration.abstain]
     verdicts = [(result.name, result.verdict) for result in report.results]
+    title = verdict.WORDS[main.verdict]
     return render(
         "verdict",
         report=report,
+        title=f"{title}: {in_words(main.stretches)}" if main.stretches else title,
         prior=verdict.prior_in_words(report.assessment.prior),
         band=band,
         meaning=verdict.meaning(main.verdict, main.name, main.figures),
@@ -157,7 +160,12 @@ def timeline_panel(report: Report) -> str:
     if report.wave is None or not report.results or len(report.results[0].windows) < 2:
         return ""
     main = report.results[0]
-    return render("timeline", name=main.name, timeline=figures.timeline(report.wave, main))
+    return render(
+        "timeline",
+        name=main.name,
+        timeline=figures.timeline(report.wave, main),
+        stretches=in_words(main.stretches) if main.stretches else "",
+    )
 
 
 def bands_panel(report: Report) -> str:

@@ -1,4 +1,4 @@
-"""python -m training train | evaluate | register | promote | list | fakes | card"""
+"""python -m training train | evaluate | evaluate-recordings | register | promote | fakes | ..."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detectors import bundled
-from detectors.commandline import Commands, add_max_unreadable, natural, output, run
+from detectors.commandline import Commands, add_max_unreadable, count, natural, output, run
 from detectors.errors import HearsayError
 from detectors.files import whole
 
@@ -52,6 +52,21 @@ def add_commands(commands: Commands) -> None:
     evaluate.add_argument("--scores", type=output, metavar="CSV", help="each clip's LLRs")
     evaluate.add_argument("--seed", type=natural, default=0)
     add_max_unreadable(evaluate)
+
+    recordings = commands.add_parser(
+        "evaluate-recordings", help="long recordings: partly fake ones, and more speech"
+    )
+    recordings.set_defaults(command=_evaluate_recordings)
+    _add_manifest(recordings)
+    recordings.add_argument("--split", required=True, help="held out from training")
+    recordings.add_argument("--models", nargs="+", default=[], help="default: the best bundled one")
+    recordings.add_argument("--fit", action="store_true", help="and write it into their folders")
+    recordings.add_argument("--voices", type=count, default=24, help="and systems, at most")
+    recordings.add_argument("--rounds", type=count, default=1, help="recordings of each")
+    recordings.add_argument("--cache", type=Path, default=Path("runs/windows"), help="of scores")
+    recordings.add_argument("--json", type=output, metavar="OUT")
+    recordings.add_argument("--seed", type=natural, default=0)
+    add_max_unreadable(recordings)
 
     register = commands.add_parser("register", help="add a trained detector to the registry")
     register.set_defaults(command=_register)
@@ -143,6 +158,31 @@ def _evaluate_conditions(
     if options.json:
         _write_json(options.json, {"split": options.split, "conditions": rows})
     print(markdown(rows))
+
+
+def _evaluate_recordings(options: argparse.Namespace) -> None:
+    from corpora.manifest import read_manifest
+    from detectors import load
+    from detectors.assessment import ranked
+    from detectors.folder import rewrite_calibration
+    from evaluation.evaluate import folder_of
+    from evaluation.recording_rates import markdown, measure
+    from evaluation.recordings import fit, scored_recordings
+
+    clips = read_manifest(_manifest(options), options.split)
+    sizes = (options.voices, options.rounds, options.seed, options.max_unreadable)
+    rows = {}
+    for name in options.models or [*ranked({name: load(name) for name in bundled()})][:1]:
+        detector = load(name)
+        recordings = scored_recordings(clips, detector, options.cache, *sizes)
+        calibration = detector.config.calibration
+        if options.fit:
+            calibration = fit(recordings, calibration, options.seed)
+            rewrite_calibration(folder_of(name), calibration)
+        rows[name] = measure(recordings, calibration, options.seed)
+        print(f"{name}, {len(recordings)} recordings of {options.split}\n\n{markdown(rows[name])}")
+    if options.json:
+        _write_json(options.json, {"split": options.split, "recordings": rows})
 
 
 def _write_json(path: Path, value: Any) -> None:

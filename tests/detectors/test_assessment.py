@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from toys import Linear, toy, waveform
+from toys import Linear, Tone, toy, waveform, with_tone
 from voice import RATE, voice
 
 from detectors.assessment import ADAPTER, assess, assess_by_each, ranked, schema
+from detectors.config import Calibration, StretchRule
 from detectors.models.network import Network
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "answer.schema.json"
@@ -146,3 +148,20 @@ def test_recordings_that_cannot_be_judged_get_one_sentence(kind):
     found = assess(ERRORS[kind], THREE, max_seconds=600)
     assert found.error_kind == kind and found.error and not found.models
     assert found.verdict is None and found.p_fake is None
+
+
+def test_what_contradicts_the_rest_makes_the_verdict_mixed_and_leaves_the_whole_as_it_is():
+    plain = Calibration(scale=0.002, offset=-3.0, abstain=(-0.5, 0.5))
+    calibration = dataclasses.replace(plain, stretches=StretchRule(spread=0.5, penalty=5))
+    clip = waveform(with_tone(20, 26, n=60 * RATE))
+    *_, found = assess_by_each(clip, {"cnn": toy(Tone(1000.0), calibration=calibration)})
+    *_, before = assess_by_each(clip, {"cnn": toy(Tone(1000.0), calibration=plain)})
+    assert found.verdict == "mixed" and before.verdict == "real"
+    assert found.p_fake == before.p_fake and found.llr == before.llr
+    answer = found.to_dict()
+    (stretch,) = answer["stretches"]
+    assert stretch["verdict"] == "fake" and stretch["llr"] > 0
+    assert abs(stretch["start_s"] - 20) <= 0.5 and abs(stretch["end_s"] - 26) <= 0.5
+    assert answer["models"][0]["stretches"] == answer["stretches"]
+    assert before.to_dict()["stretches"] == []
+    assert found.at(1e-6).verdict == "real" and found.at(1e-6).at(0.5) == found

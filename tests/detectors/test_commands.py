@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import soundfile
 from stores import make_detector, use_store
 from voice import voice
 
-from detectors import BUNDLED, Score, bundled, registry
+from detectors import BUNDLED, Score, bundled, load, registry
 from detectors.__main__ import main
 from detectors.assessment import assess
 from detectors.pool import DetectorPool
 from detectors.scoring import ScoringSession
+from detectors.stretches import Stretch
 
 
 @pytest.fixture
@@ -197,3 +199,16 @@ def test_bench_compares_an_untrained_architecture_with_plain_pytorch(capsys):
 def test_bench_refuses_what_a_name_alone_does_not_make(capsys):
     code, _, said = run(capsys, "bench", "--models", "ssl")
     assert code == 2 and "'ssl' cannot be measured by its name alone" in said
+
+
+def test_a_partly_fake_file_is_said_to_be_mixed_with_the_place(clip, capsys, monkeypatch):
+    parts = (Stretch(41.8, 50.9, 3.2, "fake"),)
+    found = replace(assess(clip, {"cnn": load("cnn")}), verdict="mixed", stretches=parts)
+    monkeypatch.setattr("detectors.__main__.assess", lambda *_: found)
+    code, said, _ = run(capsys, "score", clip, "--models", "cnn")
+    assert code == 0
+    assert ": mixed: most of it sounds real, 0:42 to 0:51 sounds fake; of the whole P(fake)" in said
+    answer = json.loads(run(capsys, "score", clip, "--json", "--models", "cnn")[1])
+    assert answer["stretches"] == [
+        {"start_s": 41.8, "end_s": 50.9, "llr": 3.2, "verdict": "fake"},
+    ]

@@ -7,7 +7,7 @@ import pytest
 
 from detectors.config import Calibration, StretchRule
 from detectors.detector import Window
-from detectors.stretches import find_stretches
+from detectors.stretches import Stretch, find_stretches, in_words
 
 WINDOW_S = 4.0
 PENALTY = 6.0
@@ -114,3 +114,17 @@ def test_what_is_not_calibrated_leaves_digests_as_they_were():
 def test_a_rule_out_of_bounds_is_refused(rule):
     with pytest.raises(ValueError):
         Calibration(stretches=rule)
+
+
+@pytest.mark.parametrize(
+    ("spans", "words"),
+    [
+        ([(41.6, 51.2, "fake")], "most of it sounds real, 0:42 to 0:51 sounds fake"),
+        (
+            [(5, 9, "real"), (62, 70.4, "real"), (3600, 3605, "real")],
+            "most of it sounds fake, 0:05 to 0:09, 1:02 to 1:10 and 1:00:00 to 1:00:05 sound real",
+        ),
+    ],
+)
+def test_stretches_are_said_in_english(spans, words):
+    assert in_words([Stretch(a, b, 1.0, kind) for a, b, kind in spans]) == words

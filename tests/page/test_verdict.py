@@ -67,6 +67,11 @@ def test_inconclusive_says_why():
             "Treat the verdict with care.",
         ),
         (
+            [("cnn", "mixed"), ("resnet", "real")],
+            "The detectors agree only in part: cnn finds it mixed, resnet says real.",
+        ),
+        ([("cnn", "mixed"), ("aasist", "mixed")], "Both detectors find it mixed."),
+        (
             [("cnn", "inconclusive"), ("resnet", "real"), ("aasist", "real")],
             "The detectors agree only in part: cnn cannot tell, resnet and aasist say real.",
         ),
@@ -78,4 +83,4 @@ def test_agreement(opinions, sentence):
 
 def test_every_kind_of_audio_error_has_words():
     kinds = {"unreadable", "empty", "no-audio", "not-finite", "too-short", "no-speech", "too-long"}
-    assert kinds | {"fake", "real", "inconclusive"} == verdict.WORDS.keys()
+    assert kinds | {"fake", "real", "inconclusive", "mixed"} == verdict.WORDS.keys()

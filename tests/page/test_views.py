@@ -13,7 +13,7 @@ from toys import Pooled, Tone, toy, waveform, with_tone
 
 from detectors import Config, Detector
 from detectors.assessment import Assessment
-from detectors.config import Calibration
+from detectors.config import Calibration, StretchRule
 from detectors.registry import Version
 from explain import METHODS, Explanation, explain
 from explain.catalog import FREQUENCY, TIME, unasked
@@ -75,6 +75,22 @@ def test_disagreement_is_said_once_all_have_answered():
     waiting = replace(scored, waiting=("resnet",), step="resnet is listening")
     said = text(views.verdict_card(waiting))
     assert "disagree" not in said and "resnet is listening" in said
+
+
+def test_a_recording_that_is_partly_fake_is_called_mixed_with_the_place():
+    rule = StretchRule(spread=0.5, penalty=5)
+    calibration = replace(CALIBRATION, scale=0.002, offset=-3.0, stretches=rule)
+    clip = waveform(with_tone(42, 51, n=75 * 16_000))
+    found = report_of(clip, {"cnn": toy(Tone(1000.0), calibration=calibration, figures=FIGURES)})
+    said = text(views.verdict_card(found))
+    assert "Mixed: most of it sounds real, 0:42 to 0:51 sounds fake" in said
+    assert "This probability speaks of the whole recording" in said and "P(fake)" in said
+    assert 'class="verdict-card unsure mixed"' in views.verdict_card(found)
+    assert "Mixed" in text(views.detectors_panel(found))
+    timeline = views.timeline_panel(found)
+    assert "0:42 to 0:51 sounds fake" in text(timeline)
+    assert timeline.count('<rect class="fake"') == timeline.count('<rect class="real"') + 1
+    assert "Mixed" not in text(views.verdict_card(found.at(1e-6)))
 
 
 @pytest.mark.parametrize(
