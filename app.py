@@ -15,6 +15,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -229,7 +230,10 @@ def launch(page: Page, host: str, port: int) -> None:
         head=f"<script>{(HERE / 'page' / 'player.js').read_text()}</script>",
     )
     print(f"Hearsay is at {address}", flush=True)
-    page.blocks.block_thread()
+    try:
+        threading.Event().wait()  # block_thread of Gradio would swallow Ctrl-C
+    finally:
+        page.blocks.close(verbose=False)
 
 
 def main(names: Sequence[str] = ()) -> None:
@@ -256,4 +260,8 @@ def main(names: Sequence[str] = ()) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        sys.exit(130)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import sys
 
 __version__ = "0.1.0"
 
@@ -36,22 +37,28 @@ COMMANDS = {  # command -> the package that has it, its name there, and what it 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 2 and a sentence on stderr for input that cannot be used.
+    """Run one command; 2 and a sentence on stderr for input that cannot be used, 130 after Ctrl-C.
 
     Only the package that has the command is imported, since PyTorch takes seconds.
     """
     options, rest = _parser().parse_known_args(arguments)
-    if options.command == "demo":
-        return _demo(rest)
-    package, name, _ = COMMANDS[options.command]
+    try:
+        return _demo(rest) if options.command == "demo" else _run(options.command, rest)
+    except KeyboardInterrupt:  # before the command began, or while the page was served
+        print("Stopped.", file=sys.stderr)
+        return 130
+
+
+def _run(command: str, arguments: list[str]) -> int:
+    package, name, _ = COMMANDS[command]
     commands = argparse.ArgumentParser().add_subparsers()
     importlib.import_module(f"{package}.__main__").add_commands(commands)
     parser = commands.choices[name]
-    parser.prog = f"hearsay {options.command}"
+    parser.prog = f"hearsay {command}"
 
     from detectors.commandline import run
 
-    return run(parser, rest)
+    return run(parser, arguments)
 
 
 def _demo(arguments: list[str]) -> int:

@@ -31,9 +31,14 @@ def read_clip(clip: Clip, unreadable: dict[str, str]) -> Waveform | None:
     try:
         return read(clip.path, require_speech=False)
     except AudioError as error:
-        unreadable[clip.id] = str(error)
-        tqdm.write(f"{clip.path} was left out: {error}", file=sys.stderr)
+        leave_out(clip, error, unreadable)
         return None
+
+
+def leave_out(clip: Clip, error: HearsayError, left_out: dict[str, str]) -> None:
+    """Add a clip's id and the reason to those that are left out, and name it on stderr."""
+    left_out[clip.id] = str(error)
+    tqdm.write(f"{clip.path} was left out: {error}", file=sys.stderr)
 
 
 def refuse_unreadable(unreadable: dict[str, str], clips: int, most: float = MAX_UNREADABLE) -> None:

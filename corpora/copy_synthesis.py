@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from detectors.audio import RATE
 from detectors.errors import HearsayError
-from detectors.files import whole
+from detectors.files import remove_scratch, whole
 
 from .audio import MAX_UNREADABLE, read_clip, refuse_unreadable
 from .fakers import FAKERS
@@ -48,6 +48,7 @@ def make_copies(
         raise HearsayError(f"There is no faker '{unknown[0]}'; there are {', '.join(FAKERS)}.")
     clips = [c for c in read_manifest(manifest, split) if not c.is_spoof]
     out.mkdir(parents=True, exist_ok=True)
+    remove_scratch(out)
     unreadable: dict[str, str] = {}
     rows = []
     for clip in tqdm(clips, unit="clip"):

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from detectors.audio import AudioError, read
 from detectors.errors import HearsayError
 
 from .manifest import UNKNOWN, Clip
@@ -62,7 +63,11 @@ def check_disjoint(clips: Sequence[Clip]) -> None:
 
 
 def refuse_same_audio(clips: Sequence[Clip]) -> None:
-    """Raise HearsayError when two files of the same content are of two splits or two labels."""
+    """Raise HearsayError when two files of the same content are of two splits or two labels.
+
+    Files that cannot be read, such as a server's error page under many names, are no recordings;
+    whoever reads them counts them.
+    """
     by_size: dict[int, list[Clip]] = defaultdict(list)
     for clip in clips:
         by_size[clip.path.stat().st_size].append(clip)
@@ -74,11 +79,19 @@ def refuse_same_audio(clips: Sequence[Clip]) -> None:
             with clip.path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").digest()
             other = first.setdefault(digest, clip)
-            if (other.split, other.label) != (clip.split, clip.label):
+            if (other.split, other.label) != (clip.split, clip.label) and _is_recording(clip):
                 raise HearsayError(
                     f"{other.path} ({other.label} {other.split}) and {clip.path} ({clip.label} "
                     f"{clip.split}) are the same recording: keep one."
                 )
+
+
+def _is_recording(clip: Clip) -> bool:
+    try:
+        read(clip.path, require_speech=False)
+    except AudioError:
+        return False
+    return True
 
 
 def folds(clips: Sequence[Clip], k: int) -> list[list[int]]:

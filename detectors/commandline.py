@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .errors import HearsayError
+from .processes import exit_on_signal
 from .runtime import prepare
 
 if TYPE_CHECKING:
     from .detector import Detector
 
 EXTRAS = {"pyworld": "train", "shap": "explain"}  # what commands import -> where it comes from
+INTERRUPTED = 130  # exit code of shells after Ctrl-C: 128 + SIGINT
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -25,7 +27,7 @@ def run(parser: argparse.ArgumentParser, arguments: list[str] | None = None) -> 
 
     Returns:
         The command's exit code, 0 if it gives none; 2, with a sentence on stderr, for input that
-        cannot be used, and for a command whose extra is not installed.
+        cannot be used, and for a command whose extra is not installed; 130 after Ctrl-C.
     """
     parser.add_argument("--threads", type=count, help="default: every core", metavar="N")
     options = parser.parse_args(arguments)
@@ -33,7 +35,11 @@ def run(parser: argparse.ArgumentParser, arguments: list[str] | None = None) -> 
         sys.stdout.reconfigure(errors="backslashreplace")
     prepare(options.threads)
     try:
-        return options.command(options) or 0
+        with exit_on_signal():
+            return options.command(options) or 0
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return INTERRUPTED
     except HearsayError as error:
         print(error, file=sys.stderr)
     except ModuleNotFoundError as error:

@@ -177,7 +177,8 @@ def _replaced(folder: Path) -> Iterator[Path]:
                 f"{folder} holds other things than a detector, so it was left alone."
             )
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".detector-", dir=folder.parent) as scratch:
+        owner = f".{os.getpid()}"  # by which `remove_scratch` knows what was left behind
+        with tempfile.TemporaryDirectory(owner, ".detector-", folder.parent) as scratch:
             yield Path(scratch, "new")
             if folder.exists():
                 os.rename(folder, Path(scratch, "old"))

@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike
 
 from detectors.errors import HearsayError
 from detectors.mlflow_store import experiment, mlflow_client, readable_errors
+from detectors.processes import is_running
 
 from . import plots
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 ROOT = Path(__file__).resolve().parents[1]
+PROCESS = "process"  # tag of a run: HOST:PID of whoever writes to it
 METRICS_A_BATCH = 1000  # MLflow's limits
 PARAMS_A_BATCH = 100
 LONGEST_PARAM = 6000
@@ -51,19 +53,32 @@ class Run:
     ) -> None:
         self._client = mlflow_client()
         self._pending: list[Metric] = []
+        self.run_id = ""
+        try:
+            self._begin(experiment_name, name, params, run_id)
+        except BaseException as error:
+            if self.run_id:
+                self.__exit__(type(error), error, None)
+            raise
+
+    def _begin(
+        self, experiment_name: str, name: str, params: Mapping[str, Any], run_id: str | None
+    ) -> None:
+        """Create the run, or go on with it, and log its parameters and environment."""
         if run_id is not None and known(run_id):
             self.run_id = run_id
             with readable_errors():
                 self._client.update_run(run_id, status="RUNNING")
         else:
             home = experiment(experiment_name)
+            self._end_abandoned(home)
             tags = {"resumed_from": run_id} if run_id else {}
             with readable_errors():
                 made = self._client.create_run(home, run_name=name, tags=tags)
                 self.run_id = made.info.run_id
                 self._log_params(flatten(params))
         with readable_errors():
-            for key, value in {**environment(), **git_state()}.items():
+            for key, value in {**environment(), **git_state(), PROCESS: _this_process()}.items():
                 self._client.set_tag(self.run_id, key, value)
 
     def metrics(self, step: int, **values: float) -> None:
@@ -112,6 +127,14 @@ class Run:
             self.close("FINISHED")
         else:
             self.close("FAILED" if issubclass(kind, Exception) else "KILLED")
+
+    def _end_abandoned(self, home: str) -> None:
+        """Call runs KILLED whose process, on this machine, ended without a word (SIGKILL)."""
+        with self._sent("Runs that were abandoned may be shown as running."):
+            for run in self._client.search_runs([home], "attributes.status = 'RUNNING'"):
+                host, _, process = run.data.tags.get(PROCESS, "").rpartition(":")
+                if host == platform.node() and process.isdecimal() and not is_running(int(process)):
+                    self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _log_params(self, params: dict[str, str]) -> None:
         from mlflow.entities import Param
@@ -201,6 +224,10 @@ def git_state(root: Path = ROOT) -> dict[str, str]:
     except (OSError, subprocess.CalledProcessError):
         return {}
     return {"mlflow.source.git.commit": commit, "git.dirty": str(dirty).lower()}
+
+
+def _this_process() -> str:
+    return f"{platform.node()}:{os.getpid()}"
 
 
 def _processor() -> str:

@@ -25,9 +25,10 @@ from corpora.manifest import Clip
 from detectors.audio import RATE
 from detectors.catalog import build_frontend
 from detectors.detector import cut
-from detectors.files import whole
+from detectors.files import remove_scratch, whole
 from detectors.frontends.spectrograms import level
 from detectors.models.network import Network
+from detectors.processes import end_with_parent
 
 from .augment import augment, draw
 from .batches import Crop, draw_segment
@@ -60,6 +61,7 @@ def cache_features(
         definition += [recipe.window, recipe.crop_s, _weights_digest(net)]
     folder = CACHE / f"{recipe.frontend}-{_digest(json.dumps(definition, sort_keys=True).encode())}"
     folder.mkdir(parents=True, exist_ok=True)
+    remove_scratch(folder)
     chances = json.dumps(asdict(recipe.augment), sort_keys=True).encode()
     jobs: list[Job] = []
     for i, clip in enumerate(audio):
@@ -105,13 +107,14 @@ def _make(jobs: Sequence[Job], recipe: NetworkRecipe, net: Network | None) -> No
     if not jobs:
         return
     spawn = multiprocessing.get_context("spawn")  # forking after PyTorch has threads may hang
-    with ProcessPoolExecutor(os.cpu_count(), spawn, _one_thread) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), spawn, _begin) as pool:
         done = pool.map(_Maker(recipe, net), jobs, chunksize=8)
         for _ in tqdm(done, total=len(jobs), desc="features", unit="clip", mininterval=5):
             pass
 
 
-def _one_thread() -> None:
+def _begin() -> None:
+    end_with_parent()
     torch.set_num_threads(1)
 
 

@@ -21,6 +21,7 @@ from detectors.audio import RATE
 from detectors.detector import Detector, cut
 from detectors.files import whole
 from detectors.models.network import Network
+from detectors.processes import end_with_parent
 from evaluation.metrics import auc, eer
 
 from .batches import Batches, Crops, WaveformCrops, epoch_plan
@@ -152,7 +153,14 @@ class Trainer:
         rest = Subset(batches, range(first, len(batches)))
         own = torch.Generator()  # else each start of the loader would move on the one of dropout
         return iter(
-            DataLoader(rest, batch_size=None, num_workers=1, prefetch_factor=4, generator=own)
+            DataLoader(
+                rest,
+                batch_size=None,
+                num_workers=1,
+                prefetch_factor=4,
+                generator=own,
+                worker_init_fn=end_with_parent,
+            )
         )
 
     def _batch(self, x: Tensor, target: Tensor, mask: Tensor) -> float:

@@ -15,7 +15,7 @@ from corpora.audio import MAX_UNREADABLE, decode_all
 from corpora.manifest import corpus_hash
 from detectors.detector import Detector
 from detectors.errors import HearsayError
-from detectors.files import write
+from detectors.files import remove_scratch, write
 from evaluation.calibrate import calibrate
 from evaluation.conditions import degraded
 from evaluation.tracking import Run
@@ -80,9 +80,14 @@ def train(
     held, held_audio = decode_all(held, max_unreadable)
     material = Material(learn, learn_audio, held, held_audio)
     split = "fold" if fold else "dev"
+    remove_scratch(out)
     fit, resumed = _prepare(recipe, material, out / "checkpoint.pt", split)
+    begun = out / "run_id"  # of a run that has not come to its end
+    if begun.exists():
+        resumed = resumed or begun.read_text().strip()
     with Run(recipe.name, out.name, record, resumed) as run:
         out.mkdir(parents=True, exist_ok=True)
+        write(begun, run.run_id)
         write(out / "recipe.json", text)
         detector, llr = fit(run)
         config = detector.config
@@ -92,6 +97,7 @@ def train(
         data = data or f"The manifest {manifest.name}."
         detector.save(out / "detector", card(config, recipe, learn, held, data, licence))
         run.folder(out / "detector", "detector")
+        begun.unlink()
     return Outcome(out / "detector", run.run_id, detector)
 
 

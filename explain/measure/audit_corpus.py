@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from corpora.audio import leave_out
 from corpora.manifest import Clip, corpus_hash
 from detectors import AudioError, read
 from detectors.detector import Detector
@@ -42,21 +43,23 @@ COLUMNS = (
 def audit_corpus(clips: Sequence[Clip], detectors: Mapping[str, Detector]) -> dict[str, Any]:
     """Audit every clip by every detector.
 
-    Clips that cannot be read, or without speech, are skipped.
+    Clips that cannot be read, or without speech, are skipped, and named on stderr.
 
     Returns:
-        {clips, skipped, corpus_hash, rows}, ready for JSON.
+        {clips, skipped, left_out: {id: reason}, corpus_hash, rows}, ready for JSON.
 
     Raises:
         ExplainError: No clip is left.
     """
     audited: dict[str, list[tuple[Variant, ...]]] = {name: [] for name in detectors}
     kept: list[Clip] = []
+    left_out: dict[str, str] = {}
     for clip in tqdm(clips, desc="auditing", unit="clip", mininterval=1):
         try:
             wave = read(clip.path)
             own = {name: audit(detector, wave) for name, detector in detectors.items()}
-        except (AudioError, ExplainError):
+        except (AudioError, ExplainError) as error:
+            leave_out(clip, error, left_out)
             continue
         kept.append(clip)
         for name, variants in own.items():
@@ -65,7 +68,8 @@ def audit_corpus(clips: Sequence[Clip], detectors: Mapping[str, Detector]) -> di
         raise ExplainError(f"None of the {len(clips)} clips can be read and holds speech.")
     return {
         "clips": len(clips),
-        "skipped": len(clips) - len(kept),
+        "skipped": len(left_out),
+        "left_out": left_out,
         "corpus_hash": corpus_hash(clips),
         "rows": [row for name, variants in audited.items() for row in _rows(name, kept, variants)],
     }

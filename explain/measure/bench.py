@@ -21,6 +21,7 @@ from tqdm import tqdm
 from detectors import load
 from detectors.audio import Waveform, bare
 from detectors.detector import Detector
+from detectors.processes import end_with_parent
 from detectors.runtime import peak_mb, prepare
 from detectors.tables import cell, table
 
@@ -76,7 +77,7 @@ def measure(detector: str, method: str) -> dict[str, Any]:
     peak_mb: the highest resident memory of that process, with PyTorch and the weights in it.
     """
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as fresh:
+    with ProcessPoolExecutor(1, spawn, end_with_parent) as fresh:
         return fresh.submit(_measured, detector, method, torch.get_num_threads()).result()
 
 

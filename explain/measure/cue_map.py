@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from corpora.audio import leave_out
 from corpora.manifest import Clip, corpus_hash
 from detectors import AudioError, Waveform, read
 from detectors.audio import RATE, speech_spans
@@ -75,16 +76,16 @@ def cue_map(
 ) -> dict[str, Any]:
     """Explain every clip by every detector and method, and sum up by generator.
 
-    Clips that cannot be read or hold no speech are skipped.
+    Clips that cannot be read or hold no speech are skipped, and named on stderr.
 
     Args:
         by: "system", "family" or "source".
         chosen: Methods; those with `in_cue_map` that are valid for a detector if empty.
 
     Returns:
-        {by, clips, skipped, corpus_hash, rows}, ready for JSON. A row is {detector, method, axis,
-        generator, condition: the place, metric, value, low, high, n}; the generator "all" is every
-        clip.
+        {by, clips, skipped, left_out: {id: reason}, corpus_hash, rows}, ready for JSON. A row is
+        {detector, method, axis, generator, condition: the place, metric, value, low, high, n}; the
+        generator "all" is every clip.
 
     Raises:
         ExplainError: A method explains none of the detectors, or no clip is left.
@@ -94,12 +95,12 @@ def cue_map(
     if unused:
         raise ExplainError(f"'{unused[0]}' explains none of {', '.join(detectors)}.")
     found: dict[tuple[str, str, str], list[tuple[Clip, PlacedEvidence]]] = defaultdict(list)
-    skipped = 0
+    left_out: dict[str, str] = {}
     for clip in tqdm(clips, desc="explaining", unit="clip", mininterval=1):
         try:
             wave = read(clip.path)
-        except AudioError:
-            skipped += 1
+        except AudioError as error:
+            leave_out(clip, error, left_out)
             continue
         spans = speech_spans(wave.samples)
         for name, detector in detectors.items():
@@ -111,7 +112,8 @@ def cue_map(
     return {
         "by": by,
         "clips": len(clips),
-        "skipped": skipped,
+        "skipped": len(left_out),
+        "left_out": left_out,
         "corpus_hash": corpus_hash(clips),
         "rows": [
             {"detector": name, "method": method, "axis": axis, **row}
@@ -233,7 +235,8 @@ def maps(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
 
 def markdown(result: Mapping[str, Any]) -> str:
     """A table for each detector, method and axis: a line a generator, with its number of clips."""
-    parts = [f"{result['clips']} clips by {result['by']}, {result['skipped']} without speech."]
+    skipped = f"{result['skipped']} without speech or unreadable"
+    parts = [f"{result['clips']} clips by {result['by']}, {skipped}."]
     parts.append("Importance (mean |evidence| in logits) and, after it, trust from -1 to 1.")
     for title, rows in maps(result["rows"]):
         lines = [{**row, "generator": f"{row['generator']} ({row['n']})"} for row in rows]

@@ -8,6 +8,8 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+import soundfile
+from voice import voice
 
 from corpora.manifest import Clip, read_manifest
 from corpora.splits import (
@@ -209,10 +211,17 @@ def test_names_are_compared_without_case_and_blanks():
 def test_one_recording_has_one_split_and_one_label(tmp_path, change):
     pair = [replace(clip(n, split="train"), path=tmp_path / f"{n}.wav") for n in range(2)]
     for one in pair:
-        one.path.write_bytes(b"the same sound")
+        soundfile.write(one.path, voice(1.0), 16_000)
     refuse_same_audio(pair)
     pair[1] = replace(pair[1], **change)
     with pytest.raises(HearsayError, match="are the same recording"):
         refuse_same_audio(pair)
-    pair[1].path.write_bytes(b"another sound!")
+    soundfile.write(pair[1].path, voice(1.0, seed=1), 16_000)
     refuse_same_audio(pair)
+
+
+def test_what_is_no_recording_is_left_to_whoever_counts_the_unreadable(tmp_path):
+    pages = [replace(clip(n, split="train"), path=tmp_path / f"{n}.wav") for n in range(2)]
+    for one in pages:
+        one.path.write_bytes(b"<html>404: no such recording</html>")
+    refuse_same_audio([pages[0], replace(pages[1], label="bonafide")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 from pathlib import Path
 
@@ -85,6 +86,29 @@ def test_an_interrupted_run_is_called_killed():
     with pytest.raises(KeyboardInterrupt), Run("cnn", "first", {}) as run:
         raise KeyboardInterrupt
     assert status(run) == "KILLED"
+
+
+def test_a_run_whose_process_was_killed_is_called_so_by_the_next_one():
+    ours, gone, elsewhere = (Run("cnn", name, PARAMS) for name in ("ours", "gone", "elsewhere"))
+    node = platform.node()
+    ours._client.set_tag(gone.run_id, "process", f"{node}:999999999")  # ids end far below
+    ours._client.set_tag(elsewhere.run_id, "process", "another-machine:999999999")
+    with Run("cnn", "next", PARAMS):
+        pass
+    assert [status(run) for run in (ours, gone, elsewhere)] == ["RUNNING", "KILLED", "RUNNING"]
+
+
+@pytest.mark.parametrize(("error", "ending"), [(KeyboardInterrupt, "KILLED"), (OSError, "FAILED")])
+def test_a_run_that_does_not_begin_is_not_left_running(monkeypatch, error, ending):
+    def fail():
+        raise error
+
+    monkeypatch.setattr("evaluation.tracking.environment", fail)
+    with pytest.raises((error, HearsayError)):
+        Run("cnn", "first", PARAMS)
+    client = mlflow_client()
+    (run,) = client.search_runs([client.get_experiment_by_name("cnn").experiment_id])
+    assert run.info.status == ending
 
 
 def test_metrics_outlive_a_store_that_fails_for_a_while(monkeypatch):

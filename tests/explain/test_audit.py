@@ -135,12 +135,16 @@ def test_shares_of_flips_are_counted_by_label(here):
     assert quieter["eer"]["low"] <= quieter["eer"]["value"] <= quieter["eer"]["high"]
 
 
-def test_clips_without_speech_are_skipped_and_counted(here, tmp_path):
+def test_clips_without_speech_are_skipped_and_named(here, tmp_path, capsys):
     soundfile.write(tmp_path / "hiss.flac", hiss(RATE), RATE)
     soundfile.write(tmp_path / "voice.flac", voice(1.0), RATE)
-    (tmp_path / "m.csv").write_text("path,label,speaker\nhiss.flac,real,a\nvoice.flac,real,b\n")
+    (tmp_path / "page.flac").write_text("<html>404</html>")
+    rows = "hiss.flac,real,a\nvoice.flac,real,b\npage.flac,real,c\n"
+    (tmp_path / "m.csv").write_text(f"path,label,speaker\n{rows}")
     result = audit_corpus(read_manifest(tmp_path / "m.csv"), {"toy": toy(Volume())})
-    assert result["skipped"] == 1
+    assert result["skipped"] == 2 and {*result["left_out"]} == {"hiss.flac", "page.flac"}
+    said = capsys.readouterr().err
+    assert all(f"{tmp_path / name} was left out: " in said for name in ("hiss.flac", "page.flac"))
     original = {row["metric"]: row for row in result["rows"] if row["condition"] == "original"}
     assert original["flips"]["n"] == 1 and original["eer"]["value"] is None
     none = original["flips of spoof"]

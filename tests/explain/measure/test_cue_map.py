@@ -169,13 +169,16 @@ def test_bad_input_ends_before_the_work_starts(here, capsys, arguments, said):
     assert said in capsys.readouterr().err
 
 
-def test_clips_without_speech_are_skipped(tmp_path):
+def test_clips_without_speech_are_skipped_and_named(tmp_path, capsys):
     soundfile.write(tmp_path / "hiss.flac", 0.01 * np.random.default_rng(0).random(RATE), RATE)
     soundfile.write(tmp_path / "voice.flac", voice(1.0), RATE)
-    (tmp_path / "m.csv").write_text("path,label,speaker\nhiss.flac,real,a\nvoice.flac,fake,b\n")
+    (tmp_path / "page.flac").write_text("<html>404</html>")
+    rows = "hiss.flac,real,a\nvoice.flac,fake,b\npage.flac,real,c\n"
+    (tmp_path / "m.csv").write_text(f"path,label,speaker\n{rows}")
     clips = read_manifest(tmp_path / "m.csv")
     result = cue_map(clips, {"toy": toy(Tone(1000))}, "family", ["shapley-time"])
-    assert result["skipped"] == 1
+    assert result["skipped"] == 2 and {*result["left_out"]} == {"hiss.flac", "page.flac"}
+    assert "page.flac was left out: " in capsys.readouterr().err
     assert {row["generator"] for row in result["rows"]} == {"all", "unknown"}
     with pytest.raises(ExplainError, match="None of the 1 clips"):
         cue_map(clips[:1], {"toy": toy(Tone(1000))})
