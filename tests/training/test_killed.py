@@ -27,10 +27,9 @@ epochs: 2
 pairs: 60
 batch: 4
 crop_s: [0.8, 1.0]
-cache_variants: 4
-augment: {noise: 0.5}
 save_every: 5
 """
+CACHED = "cache_variants: 8\naugment: {noise: 0.5}\n"
 
 pytestmark = [
     pytest.mark.slow,
@@ -90,33 +89,32 @@ def wait_until(done: Callable[[], bool], process: subprocess.Popen[str] | None =
     raise AssertionError("it took too long")
 
 
-def test_killed_training_leaves_nothing_behind_and_goes_on(place):
+def kill(place: Path, out: str, when: Callable[[], bool]) -> None:
+    """Train until something is the case, then SIGKILL; returns when no process is left."""
+    training = start(place, out)
+    wait_until(when, training)
+    training.kill()
+    training.communicate()
+    wait_until(lambda: not processes(place))
+
+
+def test_training_that_is_killed_while_it_makes_features_leaves_no_process(place):
+    (place / "small.yaml").write_text(RECIPE + CACHED)
+    kill(place, "killed", lambda: any((place / "killed").glob("runs/features/*/*.npy")))
+
+
+def test_training_that_is_killed_in_an_epoch_goes_on_as_if_it_had_not_been(place):
     finish(place, "unbroken")
-    here = place / "killed"
-    checkpoint = here / "run/checkpoint.pt"
-
-    def kill(when: Callable[[], bool]) -> None:
-        training = start(place, "killed")
-        wait_until(when, training)
-        training.kill()
-        training.communicate()
-
-    def in_features() -> bool:
-        return any(here.glob("runs/features/*/*.npy"))
-
-    kill(in_features)
-    wait_until(lambda: not processes(place))
-    assert not checkpoint.exists()
-
-    kill(checkpoint.exists)
-    wait_until(lambda: not processes(place))
+    run = place / "killed/run"
+    kill(place, "killed", (run / "checkpoint.pt").exists)
     assert statuses() == ["FINISHED", "RUNNING"]
-
-    (here / "run/.checkpoint.pt.999999999").write_bytes(b"half")  # ids end far below
+    (run / ".checkpoint.pt.999999999").write_bytes(b"half")  # ids end far below
     finish(place, "killed")
     assert not processes(place)
     assert statuses() == ["FINISHED", "FINISHED"]
-    assert not [path for path in here.rglob(".*") if path.name != ".lock"]
+    assert {path.name for path in run.iterdir()} == {
+        "checkpoint.pt", "checkpoint.best.pt", "detector", "recipe.json"
+    }  # fmt: skip
     both = [place / out / "run/detector/weights.safetensors" for out in ("unbroken", "killed")]
     weights = [load_file(path) for path in both]
     assert {*weights[0]} == {*weights[1]}
