@@ -12,6 +12,7 @@ neighbours (Kuensch 1989, the block bootstrap).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,10 +88,11 @@ def scored_recordings(
     scored = []
     for n in range(rounds):
         made = list(long_recordings(clips, audio, MINUTE_S, seed + n))
-        for i, recording in enumerate(tqdm(made, desc="recordings", mininterval=5)):
-            channel = CHANNELS[(i + n) % len(CHANNELS)]
-            rng = np.random.default_rng([seed, n, i])
-            heard = CONDITIONS[channel](recording.samples, rng)
+        so_far: Counter[str] = Counter()
+        for recording in tqdm(made, desc="recordings", mininterval=5):
+            channel = CHANNELS[(so_far[recording.label] + n) % len(CHANNELS)]
+            so_far[recording.label] += 1
+            heard = CONDITIONS[channel](recording.samples, np.random.default_rng(seed))
             scored.append(_scored(recording, channel, heard, detector, cache))
     if {one.recording.label for one in scored} != {"bonafide", "spoof", "partial"}:
         raise HearsayError(
