@@ -23,6 +23,7 @@ COMMANDS = {  # command -> the package that has it, its name there, and what it 
         "evaluate-recordings",
         "long recordings: partly fake ones, and more speech",
     ),
+    "robustness": ("training", "robustness", "do silence and other harmless changes move answers?"),
     "register": ("training", "register", "add a trained detector to the registry"),
     "promote": ("training", "promote", "give a version an alias; the page serves each champion"),
     "card": ("training", "card", "write an evaluation's figures into a detector folder"),

@@ -29,9 +29,9 @@ USUAL_SPEECH_S = 4.0  # of the clips that scale and offset are fitted on
 LARGEST_OPTION = 1_000_000  # channels, samples, ...: memory is asked for before weights are seen
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 POOLINGS = {
-    "mean": lambda logits: float(np.mean(logits)),
-    "max": lambda logits: float(np.max(logits)),
-    "top3": lambda logits: float(np.mean(np.sort(logits)[-3:])),
+    "mean": lambda logits, votes: float(np.average(logits, weights=votes)),
+    "max": lambda logits, votes: float(np.max(logits[votes > 0])),
+    "top3": lambda logits, votes: float(np.mean(np.sort(logits[votes > 0])[-3:])),
 }
 
 
@@ -86,6 +86,17 @@ class Measured(TypedDict, total=False):
 
 
 Figures = Annotated[dict[str, Any], GetPydanticSchema(lambda _, handler: handler(Measured))]
+
+
+def pool(rule: str, logits: np.ndarray, speech_s: np.ndarray) -> float:
+    """A clip's logit from those of its windows.
+
+    Args:
+        rule: One of `POOLINGS`; top3 is the mean of the three highest.
+        logits: (windows,).
+        speech_s: (windows,) seconds of speech in each, its vote; where none holds any, all vote.
+    """
+    return POOLINGS[rule](logits, speech_s if speech_s.any() else np.ones(len(logits)))
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .audio import RATE, Waveform
 from .catalog import build, build_frontend
-from .config import POOLINGS, Config
+from .config import Config, pool
 from .errors import HearsayError, reason
 from .folder import Contents, check_files, read_folder, write_folder
 from .frontends.spectrograms import level
@@ -26,11 +26,15 @@ from .stretches import Stretch, find_stretches
 
 @dataclass(frozen=True)
 class Window:
-    """LLR of one window, at its place in the clip (seconds)."""
+    """LLR of one window, at its place in the recording (seconds), and the speech in it.
+
+    It spans more than its own length where a silence was left out of it.
+    """
 
     start_s: float
     end_s: float
     llr: float
+    speech_s: float
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,7 @@ class Detector:
         return window_starts(len(wave.samples), self.config.window, round(self.config.hop_s * RATE))
 
     def score(self, wave: Waveform, logits: np.ndarray | None = None) -> Score:
-        """Score a clip of any length from overlapping windows.
+        """Score a clip of any length from overlapping windows, which vote by their speech.
 
         A clip shorter than a window is repeated to fill it, and the score's notes say so. logits:
         of the windows at `starts`, uncalibrated, by whoever has them already.
@@ -171,13 +175,18 @@ class Detector:
         if n < window:
             notes = (f"The clip lasts {n / RATE:.1f} s and was repeated to {window / RATE:.1f} s.",)
         raw = self.window_logits(wave.samples, starts) if logits is None else logits
+        speech_s = window_speech(wave, starts, window)
+        first = wave.recording_s(starts)
+        last = wave.recording_s(np.minimum(np.add(starts, window), n), ending=True)
+        columns = (x.tolist() for x in (first, last, raw, speech_s))
         calibration = self.config.calibration
         windows = tuple(
-            Window(s / RATE, min(s + window, n) / RATE, calibration.llr(logit))
-            for s, logit in zip(starts, raw.tolist(), strict=True)
+            Window(start_s, end_s, calibration.llr(logit), speech)
+            for start_s, end_s, logit, speech in zip(*columns, strict=True)
         )
-        llr = calibration.llr(POOLINGS[self.config.pooling](raw), n / RATE)
-        return Score(llr, windows, notes, find_stretches(windows, calibration))
+        llr = calibration.llr(pool(self.config.pooling, raw, speech_s), n / RATE)
+        voting = tuple(window for window in windows if window.speech_s)
+        return Score(llr, windows, notes, find_stretches(voting, calibration))
 
     def window_logits(self, samples: np.ndarray, starts: list[int]) -> np.ndarray:
         """Uncalibrated logits of the windows of (n,) samples that begin at `starts`."""
@@ -244,6 +253,17 @@ def window_starts(n: int, window: int, hop: int) -> list[int]:
     if starts[-1] + window < n:
         starts.append(n - window)
     return starts
+
+
+def window_speech(wave: Waveform, starts: list[int], window: int) -> np.ndarray:
+    """Seconds of speech (windows,) within each of the windows that begin at `starts`."""
+    spans = np.array(wave.speech).reshape(-1, 2) * RATE
+    lengths = spans[:, 1] - spans[:, 0]
+    after = np.cumsum(lengths)  # the speech up to a moment is piecewise linear in time
+    time = np.append(0, spans)
+    amount = np.append(0, np.stack([after - lengths, after], axis=1))
+    ends = np.add(starts, window)
+    return (np.interp(ends, time, amount) - np.interp(starts, time, amount)) / RATE
 
 
 def cut(samples: np.ndarray, start: int, window: int) -> np.ndarray:

@@ -10,9 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from corpora.manifest import Clip
-from detectors.audio import RATE
-from detectors.config import POOLINGS, Calibration, Config
-from detectors.detector import Detector, window_starts
+from detectors.audio import bare
+from detectors.config import POOLINGS, Calibration, Config, pool
+from detectors.detector import Detector, window_speech
 
 from .intervals import eer_interval
 from .metrics import abstention_band, auc, cllr, eer, eer_threshold, fit_calibration
@@ -45,7 +45,7 @@ def calibrate(
     """
     windows = clip_windows(detector, [*audio, *degraded])
     labels = [c.is_spoof for c in clips]
-    pooled = {name: np.array([pool(w) for w in windows]) for name, pool in POOLINGS.items()}
+    pooled = {rule: np.array([pool(rule, *clip) for clip in windows]) for rule in POOLINGS}
     gain = {
         name: auc(scores[: len(clips)], labels) - WORTH * (name != "mean")
         for name, scores in pooled.items()
@@ -56,15 +56,18 @@ def calibrate(
     return Detector(config, detector.net, members=detector.members), llr
 
 
-def clip_windows(detector: Detector, audio: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Uncalibrated logits (windows,) of each clip, given as (n,) int16 at 16 kHz."""
-    window, hop = detector.config.window, round(detector.config.hop_s * RATE)
-    return [
-        detector.window_logits(x, window_starts(len(x), window, hop))
-        for x in tqdm(
-            (a.astype(np.float32) / 32767 for a in audio), total=len(audio), desc="calibrating"
-        )
-    ]
+def clip_windows(
+    detector: Detector, audio: Sequence[np.ndarray]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Uncalibrated logits (windows,) of each clip, given as (n,) int16 at 16 kHz, and the speech_s
+    (windows,) that they stand on."""
+    found = []
+    for clip in tqdm(audio, desc="calibrating"):
+        wave = bare(clip.astype(np.float32) / 32767)
+        starts = detector.starts(wave)
+        logits = detector.window_logits(wave.samples, starts)
+        found.append((logits, window_speech(wave, starts, detector.config.window)))
+    return found
 
 
 def settle(

@@ -26,7 +26,7 @@ from corpora.long_recordings import LongRecording, long_recordings, systems, voi
 from corpora.manifest import Clip
 from detectors import Detector
 from detectors.audio import RATE, bare
-from detectors.config import POOLINGS, Calibration, StretchRule
+from detectors.config import Calibration, StretchRule, pool
 from detectors.detector import Window
 from detectors.errors import HearsayError
 from detectors.stretches import find_stretches
@@ -128,14 +128,14 @@ def _scored(
     recording: LongRecording, channel: str, heard: np.ndarray, detector: Detector, cache: Path
 ) -> Scored:
     windows = cached_score(bare(heard), detector, cache).windows
-    pool = POOLINGS[detector.config.pooling]
 
     def beginning(seconds: float) -> float:
-        own = [window.llr for window in windows if window.end_s <= seconds + 0.1]
+        own = [window for window in windows if window.end_s <= seconds + 0.1]
         if not own:  # shorter than a window
             cut = cached_score(bare(heard[: round(seconds * RATE)]), detector, cache).windows
-            own = [window.llr for window in cut]
-        return pool(np.array(own))
+            own = list(cut)
+        llr, speech_s = (np.array(x) for x in zip(*((w.llr, w.speech_s) for w in own), strict=True))
+        return pool(detector.config.pooling, llr, speech_s)
 
     truth = replace(recording, samples=np.zeros(0, np.float32))
     whole = recording.label != "partial"
@@ -204,4 +204,4 @@ def _drawn_long(windows: Sequence[Window], minutes: int, rng: np.random.Generato
     llr = np.array([window.llr for window in windows])
     firsts = rng.integers(0, max(1, len(llr) - block + 1), -(-wanted // block))
     drawn = np.concatenate([llr[first : first + block] for first in firsts])[:wanted]
-    return [Window(i * hop, i * hop + size, float(v)) for i, v in enumerate(drawn)]
+    return [Window(i * hop, i * hop + size, float(v), size) for i, v in enumerate(drawn)]

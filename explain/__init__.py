@@ -11,7 +11,9 @@ import math
 import time
 from typing import Any
 
-from detectors.audio import Waveform
+import numpy as np
+
+from detectors.audio import RATE, Waveform
 from detectors.detector import Detector
 from detectors.runtime import peak_mb
 
@@ -54,7 +56,8 @@ def explain(
     Args:
         progress: Told the share that is done, 0..1, by methods that take long; an exception that
             it raises ends them.
-        chosen: The method's own keywords (`Method.options`), for instance players=5.
+        chosen: The method's own keywords (`Method.options`), for instance players=5. start_s is in
+            seconds of the recording, as are the explanation's times.
 
     Raises:
         ExplainError: The method is unknown or not valid for this detector, or has no such option,
@@ -80,12 +83,24 @@ def explain(
         raise ExplainError(f"seed is a number from 0, not {chosen['seed']}.")
     if not math.isfinite(chosen.get("start_s") or 0.0):
         raise ExplainError(f"start_s is a number of seconds, not {chosen['start_s']}.")
+    if chosen.get("start_s") is not None:
+        chosen["start_s"] = float(wave.position(chosen["start_s"])) / RATE
     started = time.perf_counter()
     explanation = row.attribute(detector, wave, **chosen)
     return dataclasses.replace(
         explanation,
+        times=_recording_s(wave, explanation.times),
         method=method,
         detector=detector.config.name,
         seconds=time.perf_counter() - started,
         peak_mb=peak_mb(),
     )
+
+
+def _recording_s(wave: Waveform, times: np.ndarray | None) -> np.ndarray | None:
+    """Edges in seconds of the samples -> seconds of the recording, whose silences were left out."""
+    if times is None or not wave.kept:
+        return times
+    position = times * RATE
+    last = wave.recording_s(position[-1:], ending=True)
+    return np.append(wave.recording_s(position[:-1]), last)

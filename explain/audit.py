@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from detectors.audio import RATE, Waveform, speech_spans
+from detectors.audio import RATE, Waveform, bare, speech_spans
 from detectors.detector import Detector
 
 from .explanation import ExplainError
@@ -49,18 +49,16 @@ def audit(detector: Detector, wave: Waveform, prior: float = 0.5) -> tuple[Varia
     prior: share of fakes among such clips (0..1, exclusive), for verdicts and P(fake). Costs one
     scoring of the clip a variant. Raises ExplainError when there is no speech in the clip.
     """
-    original = _scored(detector, wave.samples, wave, "original", prior)
+    original = _scored(detector, wave.samples, "original", prior)
     rows = [original]
     for name, change in VARIANTS.items():
-        row = _scored(detector, change(wave.samples), wave, name, prior)
+        row = _scored(detector, change(wave.samples), name, prior)
         rows.append(dataclasses.replace(row, flipped=row.verdict != original.verdict))
     return tuple(rows)
 
 
-def _scored(
-    detector: Detector, samples: np.ndarray, wave: Waveform, name: str, prior: float
-) -> Variant:
-    score = detector.score(dataclasses.replace(wave, samples=samples))
+def _scored(detector: Detector, samples: np.ndarray, name: str, prior: float) -> Variant:
+    score = detector.score(bare(samples))
     verdict = detector.config.calibration.verdict(score.llr, prior)
     return Variant(name, score.llr, score.p_fake(prior), verdict)
 

@@ -115,10 +115,12 @@ def evidence(
     """
     if explanation.times is not None:
         start_s = float(explanation.times[0])
+    if start_s is not None:
+        start_s = float(wave.position(start_s)) / RATE
     sound = spectrum(detector, wave, "noise", start_s)
     segment = sound.segment
     x = segment.samples
-    values, times, freqs = _grid(explanation, segment)
+    values, times, freqs = _grid(explanation, wave, segment)
     detector = sound.detector  # a mask does not change how it hears what remains
     llr = _llr(detector, segment, x[None])[0]
     calibration = detector.config.calibration
@@ -149,7 +151,7 @@ def evidence(
     alone = masked(chosen, floor=0.0).numpy() * unlevel
     return Evidence(
         verdict=verdict,
-        parts=_parts(chosen, values, segment.seconds(times), freqs),
+        parts=_parts(chosen, values, wave, segment.start + times, freqs),
         alone=_joined(alone, np.any(chosen, axis=0), times),
         original=Take(own, llr),
         kept=Take(kept.numpy() * unlevel, kept_llr),
@@ -168,7 +170,9 @@ def _llr(detector: Detector, segment: Segment, x: Tensor) -> list[float]:
     return [calibration.scale * logit + calibration.offset for logit in logits.tolist()]
 
 
-def _grid(explanation: Explanation, segment: Segment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _grid(
+    explanation: Explanation, wave: Waveform, segment: Segment
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values (f, t), edges (t + 1,) in samples of the segment and (f + 1,) in Hz, none of it fine.
 
     An axis that the explanation lacks becomes one cell, the whole segment or every frequency.
@@ -187,11 +191,11 @@ def _grid(explanation: Explanation, segment: Segment) -> tuple[np.ndarray, np.nd
     if explanation.times is None:
         values = explanation.values[:, None]
     else:
-        times = explanation.times * RATE - segment.start
+        times = wave.position(explanation.times) - segment.start
         if times[-1] > n + 1:
             raise ExplainError(
                 "Evidence is heard in one window of the detector, and this explanation is of "
-                f"{explanation.times[-1] - explanation.times[0]:.1f} s; explain one window."
+                f"{(times[-1] - times[0]) / RATE:.1f} s; explain one window."
             )
     values, freqs = _coarse(values, freqs)
     by_time, times = _coarse(values.T, times)
@@ -260,12 +264,13 @@ def _ramped(step: np.ndarray, width: int) -> np.ndarray:
 
 
 def _parts(
-    chosen: np.ndarray, values: np.ndarray, seconds: np.ndarray, freqs: np.ndarray
+    chosen: np.ndarray, values: np.ndarray, wave: Waveform, edges: np.ndarray, freqs: np.ndarray
 ) -> tuple[Part, ...]:
+    starts, ends = wave.recording_s(edges[:-1]), wave.recording_s(edges[1:], ending=True)
     parts = [
         Part(
-            start_s=float(seconds[t]),
-            end_s=float(seconds[t + 1]),
+            start_s=float(starts[t]),
+            end_s=float(ends[t]),
             low_hz=float(freqs[f]),
             high_hz=float(freqs[f + 1]),
             value=float(values[f, t]),

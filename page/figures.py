@@ -37,11 +37,11 @@ def waveform(wave: Waveform, explanation: Explanation | None = None) -> Markup:
     """
     start, end = 0.0, wave.facts.seconds
     if explanation is None or explanation.times is None:
-        svg = _envelope(wave.samples, "wave")
+        svg = _silences(wave, start, end) + _envelope(wave.whole(), "wave")
         return plot(_area(svg, start, end, "The recording's waveform.", 130), start, end)
     values, times = over_time(explanation)
     start, end = float(times[0]), float(times[-1])
-    samples = wave.samples[round(start * RATE) : round(end * RATE)]
+    samples = wave.whole()[round(start * RATE) : round(end * RATE)]
     edges = (times - start) / (end - start)
     peak = float(np.abs(values).max()) or 1.0
     lights, bars = [], []
@@ -59,7 +59,7 @@ def waveform(wave: Waveform, explanation: Explanation | None = None) -> Markup:
     for a, b, value in strongest if len(values) > MANY else cells:
         tallest = np.abs(values[(times[:-1] >= a) & (times[1:] <= b)]).max() / peak
         labels.append(_label(value, ((a + b) / 2 - start) / (end - start), tallest))
-    svg = "".join(lights) + _envelope(samples, "wave")
+    svg = "".join(lights) + _silences(wave, start, end) + _envelope(samples, "wave")
     told = ", ".join(f"{a:.1f} to {b:.1f} s {towards(value)}" for a, b, value in strongest)
     area = _area(svg, start, end, f"Waveform with the decisive seconds lit: {told}.", 130)
     middle = '<line class="zero" x1="0" x2="1000" y1="50" y2="50"/>'
@@ -82,7 +82,12 @@ def timeline(wave: Waveform, result: DetectorResult) -> Markup:
     def y(llr: float) -> float:
         return 50 - 50 * llr / reach
 
-    points = [(500 * (w.start_s + w.end_s) / end, y(w.llr)) for w in result.windows]
+    middles = (
+        wave.position([w.start_s for w in result.windows])
+        + wave.position([w.end_s for w in result.windows])
+    ) / 2
+    centres = 1000 * wave.recording_s(middles) / end  # a silence within a window moves it not
+    points = [(x, y(w.llr)) for x, w in zip(centres.tolist(), result.windows, strict=True)]
     points = [(0.0, points[0][1]), *points, (1000.0, points[-1][1])]
     line = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
     limit = y(result.calibration.threshold)
@@ -99,6 +104,7 @@ def timeline(wave: Waveform, result: DetectorResult) -> Markup:
         for s in result.stretches
     )
     svg = f'{band}{marks}<g opacity="0.4">{fills}</g>{rule}<polyline class="llr" points="{line}"/>'
+    svg += _silences(wave, 0.0, end)
     worst = result.strongest_window
     alt = f"Evidence over time; strongest for fake from {worst.start_s:.1f} to {worst.end_s:.1f} s."
     if result.stretches:
@@ -113,6 +119,17 @@ def strip(samples: np.ndarray, peak: float, alt: str) -> Markup:
 
 
 # --- parts ---
+
+
+def _silences(wave: Waveform, start: float, end: float) -> str:
+    """Grey over the seconds in which there was nothing to judge."""
+    cuts = [(max(a, start), min(b, end)) for a, b in wave.silences()]
+    scale = 1000 / (end - start)
+    return "".join(
+        _rect(scale * (a - start), 0, scale * (b - a), 100, "silence", opacity=0.25)
+        for a, b in cuts
+        if b > a
+    )
 
 
 def _envelope(samples: np.ndarray, kind: str, peak: float | None = None) -> str:

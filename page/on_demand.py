@@ -13,7 +13,7 @@ from threading import Event
 from typing import TypeVar
 
 from detectors import Detector, Waveform
-from detectors.audio import RATE
+from detectors.audio import RATE, bare
 from detectors.errors import HearsayError
 from detectors.registry import Version
 from explain import METHODS, ExplainError, Explanation, explain
@@ -153,6 +153,6 @@ def audit_part(
     """
     start_s, _ = explained_span(report, wave, name)
     n = round(AUDITED_S * RATE)
-    start = max(0, round((start_s - AUDITED_S / 2) * RATE))
+    start = max(0, round(float(wave.position(start_s)) - n / 2))
     start = max(0, min(start, len(wave.samples) - n))
-    return audit(detector, replace(wave, samples=wave.samples[start : start + n]), prior)
+    return audit(detector, bare(wave.samples[start : start + n]), prior)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from detectors import registry
-from detectors.audio import RATE, bare, speech_seconds
+from detectors.audio import RATE, bare, speech_spans
 from detectors.audio.worker import SERVER
 from detectors.errors import HearsayError, reason
 from detectors.pool import DetectorPool
@@ -43,7 +43,7 @@ def warm_up(pool: DetectorPool) -> None:
     """Let everything that a first recording would wait for run once."""
     SERVER.start()
     hiss = np.random.default_rng(0).normal(0, 0.05, RATE).astype(np.float32)
-    speech_seconds(hiss)
+    speech_spans(hiss)
     session = ScoringSession(bare(hiss))
     for _, detector in pool.detectors():
         session.score(detector)

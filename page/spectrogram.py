@@ -39,7 +39,7 @@ def spectrogram(
     start, end = span or (0.0, wave.facts.seconds)
     if explanation is not None and explanation.times is not None:
         start, end = float(explanation.times[0]), float(explanation.times[-1])
-    samples = wave.samples[round(start * RATE) : round(end * RATE)]
+    samples = wave.whole()[round(start * RATE) : round(end * RATE)]
     ink = _loudness(samples)
     layers = f'<img class="ink" alt="" src="{_data_address(_black(ink))}"/>'
     alt = "Spectrogram."

@@ -165,6 +165,7 @@ def timeline_panel(report: Report) -> str:
         name=main.name,
         timeline=figures.timeline(report.wave, main),
         stretches=in_words(main.stretches) if main.stretches else "",
+        silences=any(report.wave.silences()),
     )
 
 

@@ -1,4 +1,4 @@
-"""python -m training train | evaluate | evaluate-recordings | register | promote | fakes | ..."""
+"""python -m training train | evaluate | evaluate-recordings | robustness | register | ..."""
 
 from __future__ import annotations
 
@@ -67,6 +67,14 @@ def add_commands(commands: Commands) -> None:
     recordings.add_argument("--json", type=output, metavar="OUT")
     recordings.add_argument("--seed", type=natural, default=0)
     add_max_unreadable(recordings)
+
+    robustness = commands.add_parser("robustness", help="do harmless changes move the answers?")
+    robustness.set_defaults(command=_robustness)
+    _add_manifest(robustness)
+    robustness.add_argument("--split", default="dev")
+    robustness.add_argument("--models", nargs="*", default=[], help="default: the bundled ones")
+    robustness.add_argument("--clips", type=natural, help="so many, drawn by chance (default: all)")
+    robustness.add_argument("--json", type=output, metavar="OUT")
 
     register = commands.add_parser("register", help="add a trained detector to the registry")
     register.set_defaults(command=_register)
@@ -183,6 +191,22 @@ def _evaluate_recordings(options: argparse.Namespace) -> None:
         print(f"{name}, {len(recordings)} recordings of {options.split}\n\n{markdown(rows[name])}")
     if options.json:
         _write_json(options.json, {"split": options.split, "recordings": rows})
+
+
+def _robustness(options: argparse.Namespace) -> None:
+    import random
+
+    from corpora.manifest import read_manifest
+    from detectors import load
+    from evaluation.robustness import LONG, PERTURBATIONS, changes, markdown, measure_changes
+
+    models = {name: load(name) for name in options.models or bundled()}
+    clips = read_manifest(_manifest(options), options.split)
+    clips = random.Random(0).sample(clips, min(options.clips or len(clips), len(clips)))
+    rows = measure_changes(clips, changes(clips, models, PERTURBATIONS, LONG), models)
+    if options.json:
+        _write_json(options.json, {"split": options.split, "changes": rows})
+    print(markdown(rows))
 
 
 def _write_json(path: Path, value: Any) -> None:

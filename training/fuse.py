@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from corpora.manifest import Clip
 from detectors import Config, Detector, load
+from detectors.config import pool
 from detectors.errors import HearsayError
 from detectors.models.fusion import Fusion
 from evaluation.calibrate import clip_windows, settle
@@ -110,7 +111,7 @@ def fuse(
         # scored at the fusion's hop, which may not be the one that the member has
         as_here = dataclasses.replace(member.config, hop_s=recipe.hop_s)
         scored = Detector(as_here, member.net, members=member.members)
-        means.append([float(np.mean(logits)) for logits in clip_windows(scored, audio)])
+        means.append([pool("mean", *clip) for clip in clip_windows(scored, audio)])
     logits = np.array(means).T  # (rounds x clips, members)
     labels = np.tile([int(c.is_spoof) for c in clips], rounds)
 

@@ -1,7 +1,7 @@
 """Reading sound: a path, bytes or (rate, array) in, a mono 16 kHz Waveform with facts out."""
 
 from .reader import read
-from .voice_activity import speech_seconds, speech_spans
+from .voice_activity import speech_spans
 from .waveform import RATE, AudioError, Facts, Waveform, bare
 
 __all__ = [
@@ -11,6 +11,5 @@ __all__ = [
     "Waveform",
     "bare",
     "read",
-    "speech_seconds",
     "speech_spans",
 ]

@@ -9,6 +9,7 @@ stands in memory at its full rate. What may be opened, and by which library, is 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ import numpy as np
 from .bandwidth import bandwidth
 from .decoder import Decoded, Source, decode
 from .offset import offset
-from .voice_activity import speech_seconds
+from .silence import audible
+from .voice_activity import speech_spans
 from .waveform import RATE, AudioError, Facts, Waveform
 from .worker import decode_isolated
 
@@ -35,7 +37,7 @@ def read(
     Channels are averaged, unless they cancel out. Of several tracks the default one is read, or,
     where it holds no speech, the first that does. A recording with levels above full scale is
     turned down as a whole, and a constant offset is taken out. A truncated or damaged file is read
-    as far as it goes. facts.notes says what was done.
+    as far as it goes. facts.notes says what was done. Long silences are left out (`silence`).
 
     Args:
         source: A path, a file's bytes or (rate, array). An array is (n,) or (n, channels), and
@@ -50,8 +52,8 @@ def read(
             infinite samples, too long and, if speech is required, under 0.5 s or without speech.
     """
     limit = LONGEST if max_seconds is None else min(max_seconds, LONGEST)
-    samples, found, speech = _best_track(source, limit, require_speech)
-    seconds = len(samples) / RATE
+    track = _best_track(source, limit, require_speech)
+    found, seconds = track.found, track.seconds
     notes = list(found.notes)
     if found.promised and found.promised - max(seconds, found.reached) > 0.1:
         notes.insert(0, f"truncated: decoded {seconds:.1f} of {found.promised:.1f} s")
@@ -61,13 +63,13 @@ def read(
         notes.append(
             f"the channels cancel each other out: only channel {found.channel_instead + 1} was read"
         )
-    notes += _level(samples, found.peak)
+    notes += track.notes
     if require_speech and seconds < SHORTEST:
         raise AudioError(
             "too-short",
             f"The recording is too short: {seconds:.2f} s, and at least {SHORTEST} s are needed.",
         )
-    if require_speech and not speech:
+    if require_speech and not track.spans:
         raise AudioError("no-speech", "No speech was found in the recording.")
     facts = Facts(
         seconds=seconds,
@@ -77,18 +79,28 @@ def read(
         codec=found.codec,
         peak=found.peak,
         clipped=found.clipped,
-        bandwidth_hz=bandwidth(samples),
-        speech_seconds=speech,
+        bandwidth_hz=bandwidth(track.samples),
+        speech_seconds=sum(end - start for start, end in track.spans or ()),
         notes=tuple(notes),
         kbps=_bit_rate(source, found.codec, seconds),
     )
-    return Waveform(samples, facts)
+    return Waveform(track.samples, facts, track.kept, track.spans)
 
 
-def _best_track(
-    source: Source, limit: float, require_speech: bool
-) -> tuple[np.ndarray, Decoded, float]:
-    """Samples, facts and seconds of speech of the first track that holds speech, else the first."""
+@dataclass(frozen=True)
+class _Track:
+    """A decoded track without its silences; seconds: with them. The rest as in Waveform."""
+
+    found: Decoded
+    seconds: float
+    notes: list[str]
+    samples: np.ndarray
+    kept: tuple[tuple[int, int], ...]
+    spans: tuple[tuple[float, float], ...] | None
+
+
+def _best_track(source: Source, limit: float, require_speech: bool) -> _Track:
+    """The first track that holds speech, else the first."""
     first = None
     number = 0
     while True:
@@ -98,12 +110,19 @@ def _best_track(
             if first is None:
                 raise
             return first
-        look = len(samples) >= SHORTEST * RATE and (require_speech or found.tracks > 1)
-        speech = speech_seconds(samples) if look else 0.0
-        first = first or (samples, found, speech)
+        notes, seconds = _level(samples, found.peak), len(samples) / RATE
+        kept = tuple(audible(samples))
+        if len(samples) == sum(end - start for start, end in kept):
+            kept = ()
+        if kept:
+            samples = np.concatenate([samples[start:end] for start, end in kept])
+        look = seconds >= SHORTEST and (require_speech or found.tracks > 1)
+        spans = tuple(speech_spans(samples)) if look else None
+        track = _Track(found, seconds, notes, samples, kept, spans)
+        first = first or track
         number = found.track + 1
-        if speech:
-            return samples, found, speech
+        if spans:
+            return track
         if number >= min(found.tracks, MOST_TRACKS):
             return first
 

@@ -1,4 +1,4 @@
-"""Voice activity detection by silero-vad: where speech is, and how much of it."""
+"""Voice activity detection by silero-vad: where speech is."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .waveform import RATE
-
+RATE = 16_000  # Hz, of every Waveform
 VAD_LOCK = threading.Lock()  # silero's network keeps its state between frames
 
 
@@ -54,22 +53,3 @@ def _silero() -> tuple[Any, Callable[..., list[dict[str, int]]]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit.load, which it uses
         return load_silero_vad(), get_speech_timestamps
-
-
-def speech_seconds(samples: np.ndarray) -> float:
-    """Seconds of speech in (n,) samples at 16 kHz.
-
-    More than ten minutes are sampled: the speech in 20 evenly spaced stretches of 30 s is scaled
-    to the whole. Where they hold none, all is searched, and the first stretch with speech counts.
-    """
-    n, size = len(samples), 30 * RATE
-    if n <= 600 * RATE:
-        return _speech(samples)
-    speech = sum(_speech(samples[i : i + size]) for i in np.linspace(0, n - size, 20).astype(int))
-    if speech:
-        return speech * n / (20 * size)
-    return next(filter(None, (_speech(samples[i : i + size]) for i in range(0, n, size))), 0.0)
-
-
-def _speech(samples: np.ndarray) -> float:
-    return sum(end - start for start, end in speech_spans(samples))

@@ -51,7 +51,8 @@ def most_suspicious_segment(
     whatever the verdict. A clip shorter than a window is taken whole.
 
     Args:
-        start_s: Where it begins, for a caller that knows; it is moved to lie within the clip.
+        start_s: Where it begins, in seconds of `wave.samples`, for a caller that knows; it is moved
+            to lie within the clip.
 
     Raises:
         ExplainError: The clip holds no samples.
@@ -76,4 +77,4 @@ def _most_suspicious(detector: Detector, wave: Waveform) -> tuple[int, tuple[str
     note = f"Explained is {worst.start_s:.1f} to {worst.end_s:.1f} s, where the evidence for fake "
     note += f"is strongest (LLR {worst.llr:+.2f} there)"
     note += "" if verdict == "fake" else f", though the verdict on the whole is {verdict}"
-    return round(worst.start_s * RATE), (f"{note}.",)
+    return round(float(wave.position(worst.start_s))), (f"{note}.",)

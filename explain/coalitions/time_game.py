@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from detectors.audio import RATE, Waveform
-from detectors.config import POOLINGS
-from detectors.detector import Detector, window_starts
+from detectors.config import pool
+from detectors.detector import Detector, window_speech
 
 from ..explanation import ExplainError
 from . import masking
@@ -98,7 +98,7 @@ def _whole(
 ) -> Game:
     """A detector's window holds few of the players: a table of their 2^few worths says it all."""
     n, window = len(wave.samples), detector.config.window
-    starts = window_starts(n, window, round(detector.config.hop_s * RATE))
+    starts = detector.starts(wave)
 
     def crowded(count: int) -> bool:
         whole = masking.windows(n, count)
@@ -127,16 +127,14 @@ def _whole(
         tables.append((inside, worth))
         if progress:
             progress(len(tables) / len(starts))
-    pool = POOLINGS[detector.config.pooling]
+    rule, votes = detector.config.pooling, window_speech(wave, starts, window)
 
     def value(on: Tensor) -> Tensor:
         bits = on.numpy() << np.arange(players)
         rows = [worth[bits[:, s].sum(axis=1) >> s.start] for s, worth in tables]
-        return torch.tensor([pool(column) for column in np.stack(rows, axis=1)])
+        return torch.tensor([pool(rule, column, votes) for column in np.stack(rows, axis=1)])
 
-    note = (
-        f"Explained is the whole clip, {len(starts)} windows pooled by '{detector.config.pooling}'."
-    )
+    note = f"Explained is the whole clip, {len(starts)} windows pooled by '{rule}'."
     return Game(players, value, 2**16, passes, times=cut.edges / RATE, notes=(note,))
 
 

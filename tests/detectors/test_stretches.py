@@ -24,7 +24,7 @@ def recording(seconds, hop_s, rng, level=-2.0, planted=(), spread=1.0):
     starts = np.arange(0, seconds - WINDOW_S + 1e-6, hop_s)
     size = round(10 * WINDOW_S)
     means = [(sums[round(10 * s) + size] - sums[round(10 * s)]) / size for s in starts]
-    return [Window(s, s + WINDOW_S, m) for s, m in zip(starts, means, strict=True)]
+    return [Window(s, s + WINDOW_S, m, WINDOW_S) for s, m in zip(starts, means, strict=True)]
 
 
 @pytest.mark.parametrize(("seconds", "rounds"), [(20, 300), (60, 200), (300, 100), (1800, 40)])
@@ -86,7 +86,7 @@ def test_silence_between_windows_changes_nothing_but_the_times():
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 12])
 def test_short_recordings_have_no_stretches(n):
-    windows = [Window(s, s + 4.0, (-1) ** s * 9.0) for s in range(n)][:n]
+    windows = [Window(s, s + 4.0, (-1) ** s * 9.0, 4.0) for s in range(n)][:n]
     assert len(find_stretches(windows[:9], CALIBRATION)) == 0
 
 
