@@ -90,6 +90,8 @@ class Waveform:
 
     def position(self, recording_s: ArrayLike) -> np.ndarray:
         """Seconds of the recording -> positions in `samples`; of what is left out, its seam."""
+        if not self.kept:
+            return np.asarray(recording_s) * RATE
         ranges, firsts = self._ranges
         own = np.stack([firsts, firsts + ranges[:, 1] - ranges[:, 0]], axis=1)
         return np.interp(np.asarray(recording_s) * RATE, ranges.ravel(), own.ravel())
