@@ -184,9 +184,8 @@ class Detector:
             Window(start_s, end_s, calibration.llr(logit), speech)
             for start_s, end_s, logit, speech in zip(*columns, strict=True)
         )
-        llr = calibration.llr(pool(self.config.pooling, raw, speech_s), n / RATE)
-        voting = tuple(window for window in windows if window.speech_s)
-        return Score(llr, windows, notes, find_stretches(voting, calibration))
+        llr = calibration.llr(pool(self.config.pooling, raw, speech_s), wave.heard_s)
+        return Score(llr, windows, notes, find_stretches(windows, calibration))
 
     def window_logits(self, samples: np.ndarray, starts: list[int]) -> np.ndarray:
         """Uncalibrated logits of the windows of (n,) samples that begin at `starts`."""

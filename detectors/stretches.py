@@ -12,7 +12,6 @@ clusters with scan statistics".
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -50,7 +49,7 @@ def find_stretches(
     """The stretches that sound fake in a recording that sounds real, or the other way round.
 
     Args:
-        windows: In order of time, those that hold speech.
+        windows: In order of time; those without speech do not count.
         calibration: Without a rule for stretches nothing is found.
         prior: Share of fakes among recordings like this one, 0..1, exclusive.
 
@@ -58,45 +57,104 @@ def find_stretches(
         In order of time. The verdict on each differs from the side on which the rest lies.
     """
     rule = calibration.stretches
+    windows = [window for window in windows if window.speech_s > 0]
     if rule is None or len(windows) < 2:
         return ()
     llr = np.array([window.llr for window in windows])
-    segments, rest = split(windows, rule)
-    if not segments:
+    heard = _Heard.of(windows)
+    segments, rest = split(llr, heard, rule)
+    if not segments or not rest.any():
         return ()
-    seconds = _new_shares(windows) * [window.end_s - window.start_s for window in windows]
 
     def weighed(these: slice | np.ndarray) -> float:
-        return float(llr[these].mean()) * calibration.firmness(float(seconds[these].sum()))
+        return float(llr[these].mean()) * calibration.firmness(heard.seconds(these))
 
     sounds = calibration.side(weighed(rest), prior)
-    borders = _borders(windows)
     found = []
     for first, last in segments:
         own = weighed(slice(first, last))
         if calibration.verdict(own, prior) not in ("inconclusive", sounds):
-            side = calibration.side(own, prior)
-            found.append(Stretch(borders[first], borders[last], own, side))
+            start_s, end_s = heard.borders(first, last)
+            found.append(Stretch(start_s, end_s, own, calibration.side(own, prior)))
     return tuple(found)
 
 
-def split(windows: Sequence[Window], rule: StretchRule) -> tuple[list[tuple[int, int]], np.ndarray]:
+@dataclass(frozen=True)
+class _Heard:
+    """Where n windows lie in what was heard: the recording without its silences.
+
+    Attributes:
+        starts_s: (n,) Seconds of what was heard. Windows follow each other by the hop at most,
+            however long a silence was left out between them.
+        window_s: Length of each.
+        known: (2n, 2) what is known of times: seconds of what was heard and of the recording.
+    """
+
+    starts_s: np.ndarray
+    window_s: float
+    known: np.ndarray
+
+    @staticmethod
+    def of(windows: Sequence[Window]) -> _Heard:
+        starts = np.array([window.start_s for window in windows])
+        ends = np.array([window.end_s for window in windows])
+        window_s, hops = float((ends - starts).min()), np.diff(starts)
+        places = np.append(0, np.cumsum(np.minimum(hops, np.median(hops))))
+        known = [*zip(places, starts, strict=True), *zip(places + window_s, ends, strict=True)]
+        return _Heard(places, window_s, np.array(sorted(known)))
+
+    @property
+    def new(self) -> np.ndarray:
+        """(n,) what each window does not share with the one before, 0..1; 1 of the first."""
+        return np.append(1, np.minimum(np.diff(self.starts_s) / self.window_s, 1))
+
+    def seconds(self, these: slice | np.ndarray) -> float:
+        """How much is heard in some of the windows, each second once."""
+        return float(self.new[these].sum()) * self.window_s
+
+    def apart(self, first: int, last: int) -> np.ndarray:
+        """(n,) which windows share nothing with the windows first..last - 1."""
+        starts, tiny = self.starts_s, 1e-6
+        before = starts + self.window_s <= starts[first] + tiny
+        return before | (starts >= starts[last - 1] + self.window_s - tiny)
+
+    def borders(self, first: int, last: int) -> tuple[float, float]:
+        """Begin and end of a segment in seconds of the recording.
+
+        A window is half synthetic when its centre lies on the border of what is, so the border
+        lies between the centres of the last window outside and the first inside.
+        """
+        heard, recorded = self.known.T
+        begin, end = float(recorded[0]), float(recorded[-1])
+        centres = self.starts_s + self.window_s / 2
+        if first > 0:
+            at = (centres[first - 1] + centres[first]) / 2
+            after = int(np.searchsorted(heard, at))
+            begin = float(recorded[after] - (heard[after] - at))
+        if last < len(centres):
+            at = (centres[last - 1] + centres[last]) / 2
+            before = int(np.searchsorted(heard, at, "right")) - 1
+            end = float(recorded[before] + (at - heard[before]))
+        return begin, end
+
+
+def split(
+    llr: np.ndarray, heard: _Heard, rule: StretchRule
+) -> tuple[list[tuple[int, int]], np.ndarray]:
     """Segments whose evidence exceeds the penalty, and which windows (n,) are of the rest.
 
     The strongest one is taken out with the windows that overlap it, until there is none or too
     little is left. A segment (first, last) holds the windows first..last - 1.
     """
-    llr = np.array([window.llr for window in windows])
-    new, spread = _new_shares(windows), _spread(windows, rule)
-    rest = np.ones(len(windows), dtype=bool)
+    new, spread = heard.new, _spread(llr, heard, rule)
+    rest = np.ones(len(llr), dtype=bool)
     segments: list[tuple[int, int]] = []
     while new[rest].sum() >= max(SHORTEST, MOST * new.sum()):
         found = _strongest(llr, new, rest, spread, rule.penalty)
         if found is None:
             break
         segments.append(found)
-        start, end = windows[found[0]].start_s, windows[found[1] - 1].end_s
-        rest &= np.array([w.end_s <= start or w.start_s >= end for w in windows])
+        rest &= heard.apart(*found)
     return sorted(segments), rest
 
 
@@ -138,40 +196,19 @@ def _strongest(
     return (int(at[first]), int(at[last - 1]) + 1) if value > 0 else None
 
 
-def _spread(windows: Sequence[Window], rule: StretchRule) -> float:
+def _spread(llr: np.ndarray, heard: _Heard, rule: StretchRule) -> float:
     """Standard deviation of the LLRs: dev's, and more and more the recording's own.
 
     Its own is the median difference of windows that follow each other without overlap, which a few
     stretches change little.
     """
-    starts = [window.start_s for window in windows]
-    after = np.searchsorted(starts, [window.end_s - 1e-6 for window in windows])
-    pairs = zip(windows, after.tolist(), strict=True)
-    differences = [windows[i].llr - window.llr for window, i in pairs if i < len(windows)]
-    if not differences:
+    after = np.searchsorted(heard.starts_s, heard.starts_s + heard.window_s - 1e-6)
+    first = np.flatnonzero(after < len(llr))
+    if len(first) == 0:
         return rule.spread
-    own = NORMAL * float(np.median(np.abs(differences))) / 2**0.5
-    n = float(_new_shares(windows).sum())
+    own = NORMAL * float(np.median(np.abs(llr[after[first]] - llr[first]))) / 2**0.5
+    n = float(heard.new.sum())
     return float(np.sqrt((TRUST * rule.spread**2 + n * own**2) / (TRUST + n)))
-
-
-def _new_shares(windows: Sequence[Window]) -> np.ndarray:
-    """(n,) what each window does not share with the one before, 0..1 of its length; 1 at first."""
-    shares = [
-        min(1.0, (window.start_s - before.start_s) / (window.end_s - window.start_s))
-        for before, window in itertools.pairwise(windows)
-    ]
-    return np.array([1.0, *shares])
-
-
-def _borders(windows: Sequence[Window]) -> list[float]:
-    """(n + 1,) where each window's seconds begin and end: half-way between neighbours' centres.
-
-    A window is half synthetic when its centre lies on the border of what is.
-    """
-    centres = [(window.start_s + window.end_s) / 2 for window in windows]
-    between = [(a + b) / 2 for a, b in itertools.pairwise(centres)]
-    return [windows[0].start_s, *between, windows[-1].end_s]
 
 
 def in_words(stretches: Sequence[Stretch]) -> str:

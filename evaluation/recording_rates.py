@@ -36,10 +36,10 @@ def _amounts(recordings: Sequence[Scored], calibration: Calibration, seed: int) 
     labels = np.array([one.recording.label == "spoof" for one in whole], dtype=np.int64)
     rows: list[Row] = []
     for seconds in AMOUNTS_S:
-        plain = np.array([one.beginnings[seconds] for one in whole])
-        llr = plain * calibration.firmness(seconds)
+        plain = np.array([one.beginnings[seconds].llr for one in whole])
+        llr = np.array([one.beginnings[seconds].weighed(calibration) for one in whole])
         low, high = eer_interval(llr, labels, names, seed) or (None, None)
-        name = {"speech": f"{seconds} s"}
+        name = {"recording": f"{seconds} s"}
         rows += [
             {**name, "metric": "EER", "value": metrics.eer(llr, labels), "low": low, "high": high},
             _value(name, "Cllr", metrics.cllr(llr, labels)),
@@ -137,7 +137,7 @@ def markdown(rows: dict[str, list[Row]]) -> str:
     ]
     return "\n\n".join(
         [
-            pivot(rows["amounts"], "speech", amounts),
+            pivot(rows["amounts"], "recording", amounts),
             pivot(rows["mixed"], "length", mixed),
             pivot(rows["found"], "stretches", found),
         ]

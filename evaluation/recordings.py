@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -25,7 +26,7 @@ from corpora.channels import CONDITIONS
 from corpora.long_recordings import LongRecording, long_recordings, systems, voices
 from corpora.manifest import Clip
 from detectors import Detector
-from detectors.audio import RATE, bare
+from detectors.audio import RATE, read
 from detectors.config import Calibration, StretchRule, pool
 from detectors.detector import Window
 from detectors.errors import HearsayError
@@ -45,6 +46,17 @@ PENALTIES = np.arange(2.0, 60.0, 0.5)  # nats
 CORRELATIONS = np.linspace(0, 1, 51)
 
 
+class Beginning(NamedTuple):
+    """LLR of some seconds, not weighed by how much speech they hold, and the seconds of speech."""
+
+    llr: float
+    speech_s: float
+
+    def weighed(self, calibration: Calibration) -> float:
+        """The LLR that a detector of this calibration gives."""
+        return self.llr * calibration.firmness(self.speech_s)
+
+
 @dataclass(frozen=True)
 class Scored:
     """A recording of a minute as a detector hears it.
@@ -53,13 +65,13 @@ class Scored:
         recording: Its ground truth, without the samples.
         channel: One of CHANNELS, which it came through.
         windows: Of the minute.
-        beginnings: LLR of its first so many seconds (AMOUNTS_S), not weighed by how many.
+        beginnings: Of its first so many seconds (AMOUNTS_S), unless it is partly fake.
     """
 
     recording: LongRecording
     channel: str
     windows: tuple[Window, ...]
-    beginnings: Mapping[float, float]
+    beginnings: Mapping[float, Beginning]
 
 
 def scored_recordings(
@@ -127,19 +139,17 @@ def _audio(clips: Sequence[Clip], max_unreadable: float) -> dict[str, np.ndarray
 def _scored(
     recording: LongRecording, channel: str, heard: np.ndarray, detector: Detector, cache: Path
 ) -> Scored:
-    windows = cached_score(bare(heard), detector, cache).windows
-
-    def beginning(seconds: float) -> float:
-        own = [window for window in windows if window.end_s <= seconds + 0.1]
-        if not own:  # shorter than a window
-            cut = cached_score(bare(heard[: round(seconds * RATE)]), detector, cache).windows
-            own = list(cut)
-        llr, speech_s = (np.array(x) for x in zip(*((w.llr, w.speech_s) for w in own), strict=True))
-        return pool(detector.config.pooling, llr, speech_s)
+    def begin(seconds: float) -> tuple[tuple[Window, ...], Beginning]:
+        """Windows of the first so many seconds, read as any recording is."""
+        wave = read((RATE, heard[: round(seconds * RATE)]), require_speech=False)
+        windows = cached_score(wave, detector, cache).windows
+        llr, speech_s = (np.array(x) for x in zip(*((w.llr, w.speech_s) for w in windows), strict=True))
+        return windows, Beginning(pool(detector.config.pooling, llr, speech_s), wave.heard_s)
 
     truth = replace(recording, samples=np.zeros(0, np.float32))
-    whole = recording.label != "partial"
-    return Scored(truth, channel, windows, {s: beginning(s) for s in AMOUNTS_S if whole})
+    amounts = AMOUNTS_S if recording.label != "partial" else ()
+    beginnings = {seconds: begin(seconds)[1] for seconds in amounts}
+    return Scored(truth, channel, begin(MINUTE_S)[0], beginnings)
 
 
 # --- what dev decides ---
@@ -153,12 +163,11 @@ def fit(recordings: Sequence[Scored], calibration: Calibration, seed: int = 0) -
     """
     whole = [one for one in recordings if one.recording.label != "partial"]
     labels = np.array([one.recording.label == "spoof" for one in whole], dtype=np.int64)
-    llr = {s: np.array([one.beginnings[s] for one in whole]) for s in AMOUNTS_S}
 
     def cost(correlation: float) -> float:
         trial = replace(calibration, correlation=correlation)
-        costs = [metrics.cllr(llr[s] * trial.firmness(s), labels) for s in AMOUNTS_S]
-        return float(np.mean(costs))
+        llrs = [[one.beginnings[s].weighed(trial) for one in whole] for s in AMOUNTS_S]
+        return float(np.mean([metrics.cllr(llr, labels) for llr in llrs]))
 
     correlation = min(CORRELATIONS.tolist(), key=cost)
     variances = [np.var([window.llr for window in one.windows]) for one in whole]
@@ -197,8 +206,8 @@ def lengthened(
 
 
 def _drawn_long(windows: Sequence[Window], minutes: int, rng: np.random.Generator) -> list[Window]:
-    hop = windows[1].start_s - windows[0].start_s
-    size = windows[0].end_s - windows[0].start_s
+    hop = float(np.median(np.diff([window.start_s for window in windows])))
+    size = min(window.end_s - window.start_s for window in windows)
     wanted = int((60 * minutes - size) / hop) + 1
     block = max(1, round(BLOCK_S / hop))
     llr = np.array([window.llr for window in windows])

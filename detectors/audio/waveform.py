@@ -71,6 +71,11 @@ class Waveform:
         """Where silero-vad hears speech, (start, end) in seconds of `samples`."""
         return tuple(speech_spans(self.samples)) if self.spans is None else self.spans
 
+    @property
+    def heard_s(self) -> float:
+        """Seconds of speech that an answer stands on; all seconds where no speech is heard."""
+        return sum(end - start for start, end in self.speech) or len(self.samples) / RATE
+
     @cached_property
     def _ranges(self) -> tuple[np.ndarray, np.ndarray]:
         """Kept ranges (k, 2), and where each begins in `samples` (k,)."""

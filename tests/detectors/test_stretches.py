@@ -73,15 +73,35 @@ def test_the_stretch_and_the_rest_lie_on_different_sides():
     assert len(find_stretches(weak, CALIBRATION, prior=0.95)) == 1
 
 
-def test_silence_between_windows_changes_nothing_but_the_times():
+@pytest.mark.parametrize("place", [0, 10, 22, 24.5, 29, 50])
+def test_silence_changes_nothing_but_the_times(place):
     windows = recording(60, 1, np.random.default_rng(0), planted=[(20, 29, 5)], spread=0.3)
-    later = [
-        dataclasses.replace(w, start_s=w.start_s + 600, end_s=w.end_s + 600)
-        if w.start_s >= 40
-        else w
+    (before,) = find_stretches(windows, CALIBRATION)
+
+    def later(seconds):
+        return seconds + 600 * (seconds > place)
+
+    # as windows lie in a recording whose silence was left out of what they hold
+    moved = [
+        dataclasses.replace(
+            w, start_s=later(w.start_s + 1e-9), end_s=later(w.end_s), speech_s=w.speech_s
+        )
         for w in windows
     ]
-    assert find_stretches(later, CALIBRATION) == find_stretches(windows, CALIBRATION)
+    (found,) = find_stretches(moved, CALIBRATION)
+    assert found.llr == pytest.approx(before.llr)
+    for now, then in ((found.start_s, before.start_s), (found.end_s, before.end_s)):
+        assert min(abs(now - then), abs(now - then - 600)) <= 1
+
+
+def test_windows_without_speech_have_no_vote():
+    windows = recording(60, 1, np.random.default_rng(0), spread=0.3)
+    mute = [
+        dataclasses.replace(w, llr=9.0, speech_s=0.0) if 30 <= w.start_s < 40 else w
+        for w in windows
+    ]
+    assert find_stretches(mute, CALIBRATION) == ()
+    assert find_stretches([dataclasses.replace(w, speech_s=0.0) for w in mute], CALIBRATION) == ()
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 12])
