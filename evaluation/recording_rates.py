@@ -39,7 +39,7 @@ def _amounts(recordings: Sequence[Scored], calibration: Calibration, seed: int) 
         plain = np.array([one.beginnings[seconds].llr for one in whole])
         llr = np.array([one.beginnings[seconds].weighed(calibration) for one in whole])
         low, high = eer_interval(llr, labels, names, seed) or (None, None)
-        name = {"recording": f"{seconds} s"}
+        name = {"recording": f"{seconds:g} s"}
         rows += [
             {**name, "metric": "EER", "value": metrics.eer(llr, labels), "low": low, "high": high},
             _value(name, "Cllr", metrics.cllr(llr, labels)),

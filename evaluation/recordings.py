@@ -38,7 +38,7 @@ from .window_cache import cached_score
 CHANNELS = ("clean", "Opus 24 kbit/s", "MP3 32 kbit/s", "telephone")
 MINUTE_S = 60.0
 MINUTES = (1, 5, 30)
-AMOUNTS_S = (2, 4, 15, 60)
+AMOUNTS_S = (2.0, 4.0, 15.0, 60.0)
 BLOCK_S = 10.0
 DRAWS = 8  # recordings of 5 and 30 minutes a voice
 MOST_MIXED = 0.04  # share of wholly real recordings of dev that may be called mixed, at any length
@@ -143,8 +143,8 @@ def _scored(
         """Windows of the first so many seconds, read as any recording is."""
         wave = read((RATE, heard[: round(seconds * RATE)]), require_speech=False)
         windows = cached_score(wave, detector, cache).windows
-        llr, speech_s = (np.array(x) for x in zip(*((w.llr, w.speech_s) for w in windows), strict=True))
-        return windows, Beginning(pool(detector.config.pooling, llr, speech_s), wave.heard_s)
+        llr, votes = np.array([(window.llr, window.speech_s) for window in windows]).T
+        return windows, Beginning(pool(detector.config.pooling, llr, votes), wave.heard_s)
 
     truth = replace(recording, samples=np.zeros(0, np.float32))
     amounts = AMOUNTS_S if recording.label != "partial" else ()

@@ -80,7 +80,7 @@ def test_disagreement_is_said_once_all_have_answered():
 def test_a_recording_that_is_partly_fake_is_called_mixed_with_the_place():
     rule = StretchRule(spread=0.5, penalty=5)
     calibration = replace(CALIBRATION, scale=0.002, offset=-3.0, stretches=rule)
-    clip = waveform(with_tone(42, 51, n=75 * 16_000))
+    clip = replace(waveform(with_tone(42, 51, n=75 * 16_000)), spans=((0.0, 75.0),))
     found = report_of(clip, {"cnn": toy(Tone(1000.0), calibration=calibration, figures=FIGURES)})
     said = text(views.verdict_card(found))
     assert "Mixed: most of it sounds real, 0:42 to 0:51 sounds fake" in said
