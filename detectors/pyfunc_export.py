@@ -36,6 +36,7 @@ REQUIREMENTS = (
     "torch",
     "torchaudio",
     "torchvision",
+    "typing_extensions",
 )
 HUGGING_FACE = ("ssl", "hub")  # architectures that need transformers as well
 
@@ -77,12 +78,15 @@ def requirements(folder: Path) -> list[str]:
 def _signature() -> ModelSignature:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import Array, Object, Property
 
     numbers = [ColSpec("double", name, required=False) for name in ("p_fake", "llr")]
     words = [ColSpec("string", name, required=False) for name in ("verdict", "error")]
+    numbered = [Property(name, "double") for name in ("start_s", "end_s", "llr")]
+    stretches = Array(Object([*numbered, Property("verdict", "string")]))
     return ModelSignature(
         inputs=Schema([ColSpec("string", "audio")]),  # lists of samples pass as well
-        outputs=Schema([*numbers, *words]),
+        outputs=Schema([*numbers, *words, ColSpec(stretches, "stretches", required=False)]),
         params=ParamSchema([ParamSpec("prior", "double", 0.5)]),
     )
 

@@ -7,7 +7,9 @@
 Everything but the scoring works on the LLRs of windows. A corpus that holds half a minute of a
 voice has no more than a minute's worth of different windows of it; recordings of 5 and 30 minutes
 are therefore drawn from those, in blocks as long as a clip and more, so that neighbours stay
-neighbours (Kuensch 1989, the block bootstrap).
+neighbours (Kuensch 1989, the block bootstrap). At penalties of 3, 2 and 1 nats, cnn-mel called 4, 8
+and 12 % of 24 recordings of 5 minutes mixed that were joined from dev's clips and scored whole, and
+5, 5 and 8 % of those that were drawn.
 """
 
 from __future__ import annotations
