@@ -14,6 +14,7 @@ and 12 % of 24 recordings of 5 minutes mixed that were joined from dev's clips a
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,7 +45,7 @@ AMOUNTS_S = (2.0, 4.0, 15.0, 60.0)
 BLOCK_S = 10.0
 DRAWS = 8  # recordings of 5 and 30 minutes a voice
 MOST_MIXED = 0.04  # share of wholly real recordings of dev that may be called mixed, at any length
-PENALTIES = np.arange(2.0, 60.0, 0.5)  # nats
+PENALTIES = np.arange(2.0, 60.0, 0.5).tolist()  # nats
 CORRELATIONS = np.linspace(0, 1, 51)
 
 
@@ -175,14 +176,20 @@ def fit(recordings: Sequence[Scored], calibration: Calibration, seed: int = 0) -
     variances = [np.var([window.llr for window in one.windows]) for one in whole]
     spread = float(np.sqrt(np.mean(variances)))
     real = [one for one in whole if one.recording.label == "bonafide"]
-    drawn = {minutes: lengthened(real, minutes, seed) for minutes in MINUTES}
-    for penalty in PENALTIES.tolist():
+    drawn = [lengthened(real, minutes, seed) for minutes in MINUTES]
+
+    def ruled(penalty: float) -> Calibration:
         rule = StretchRule(spread, penalty)
-        fitted = replace(calibration, correlation=correlation, stretches=rule)
-        rates = [np.mean([_mixed(w, fitted) for _, w in drawn[minutes]]) for minutes in MINUTES]
-        if max(rates) <= MOST_MIXED:
-            return fitted
-    raise HearsayError("No penalty keeps wholly real recordings from being called mixed.")
+        return replace(calibration, correlation=correlation, stretches=rule)
+
+    def keeps(penalty: float) -> bool:
+        rates = [np.mean([_mixed(w, ruled(penalty)) for _, w in these]) for these in drawn]
+        return bool(max(rates) <= MOST_MIXED)
+
+    first = bisect_left(PENALTIES, True, key=keeps)
+    if first == len(PENALTIES):
+        raise HearsayError("No penalty keeps wholly real recordings from being called mixed.")
+    return ruled(PENALTIES[first])
 
 
 def _mixed(windows: Sequence[Window], calibration: Calibration) -> bool:
