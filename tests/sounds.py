@@ -9,15 +9,17 @@ import av
 import numpy as np
 import soundfile as sf
 import soxr
+from scipy.signal import lfilter
 from voice import voice
 
 
 def _from_loud_to_loud() -> np.ndarray:
-    """Two seconds of voice with nothing quiet at either end, of which nothing is left out."""
-    x = voice(4, seed=1)
+    """Two seconds of voice without offset or quiet ends, so that the reader leaves it as it is."""
+    x = lfilter([1, -1], [1, -0.99], voice(4, seed=1)).astype(np.float32)  # no lopsided vowels
     loud = np.abs(x) > 0.2
     start = int(np.flatnonzero(loud[:-31_999] & loud[31_999:])[0])
-    return x[start : start + 32_000] * np.float32(0.5 / np.abs(x[start : start + 32_000]).max())
+    x = x[start : start + 32_000] - x[start : start + 32_000].mean()
+    return x * np.float32(0.5 / np.abs(x).max())
 
 
 VOICE = _from_loud_to_loud()

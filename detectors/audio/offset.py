@@ -1,4 +1,8 @@
-"""A constant offset of the samples, as cheap sound cards add it."""
+"""A constant offset of the samples, as cheap sound cards add it.
+
+What stands out is taken out before silence is looked for, and called by its size; the mean of what
+is then left of the recording goes in any case, since log spectrograms show the least of it.
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def read(
 
     Channels are averaged, unless they cancel out. Of several tracks the default one is read, or,
     where it holds no speech, the first that does. A recording with levels above full scale is
-    turned down as a whole, and a constant offset is taken out. A truncated or damaged file is read
+    turned down as a whole, and its offset is taken out. A truncated or damaged file is read
     as far as it goes. facts.notes says what was done. Long silences are left out (`silence`).
 
     Args:
@@ -116,6 +116,10 @@ def _best_track(source: Source, limit: float, require_speech: bool) -> _Track:
             kept = ()
         if kept:
             samples = np.concatenate([samples[start:end] for start, end in kept])
+        samples -= np.float32(
+            samples.mean(dtype=np.float64)
+        )  # what is left of an offset, without the silence
+        _turn_down(samples)
         look = seconds >= SHORTEST and (require_speech or found.tracks > 1)
         spans = tuple(speech_spans(samples)) if look else None
         track = _Track(found, seconds, notes, samples, kept, spans)

@@ -114,3 +114,11 @@ def test_a_window_over_a_pause_tells_where_it_lies_and_what_it_holds():
     assert score.windows[-1].end_s <= 56
     assert score.windows[0].end_s > 53
     assert all(0 < window.speech_s <= 4.04 for window in score.windows)
+
+
+@pytest.mark.parametrize("what", ["zeros", "hiss"])
+def test_minutes_of_silence_change_no_sample(what):
+    rng = np.random.default_rng(1)
+    minutes = rng.standard_normal(300 * RATE).astype(np.float32) * (1e-3 if what == "hiss" else 0)
+    longer = np.concatenate([SENTENCE, minutes, SENTENCE])
+    assert np.array_equal(kept(longer), np.tile(kept(SENTENCE), 2))

@@ -100,12 +100,9 @@ def test_a_wav_cut_off_is_called_truncated():
 def test_every_kind_of_plain_sample_is_decoded_as_libsndfile_does(tag, bits, dtype):
     subtype = {8: "PCM_U8", 24: "PCM_24", 32: "PCM_32", 64: "DOUBLE"}[bits]
     data = sndfile("WAV", subtype)
-    expected, _ = sf.read(io.BytesIO(data), dtype="float32")
-    assert np.abs(read(data).samples - expected).max() < 1e-6
-    for law in ("ALAW", "ULAW"):
-        data = sndfile("WAV", law)
-        expected, _ = sf.read(io.BytesIO(data), dtype="float32")
-        assert np.abs(read(data).samples - expected).max() < 1e-6
+    for file in (data, sndfile("WAV", "ALAW"), sndfile("WAV", "ULAW")):
+        expected, _ = sf.read(io.BytesIO(file), dtype="float32")
+        assert np.abs(read(file).samples - (expected - expected.mean())).max() < 1e-6
 
 
 @pytest.mark.parametrize("size", [0, 8, 20_000, 0x7FFFFFFF, 0xFFFFFFFF])
@@ -161,7 +158,8 @@ def test_channels_that_do_not_cancel_out_are_averaged():
     for second in (QUIET, other, VOICE):
         wave = read((16_000, np.stack([VOICE, second], axis=1)))
         assert wave.facts.notes == ()
-        assert np.allclose(wave.samples, (VOICE + second) / 2, atol=1e-6)
+        mean = (VOICE + second) / 2
+        assert np.allclose(wave.samples, mean - mean.mean(), atol=1e-6)
 
 
 def wav_of(x: np.ndarray) -> bytes:
