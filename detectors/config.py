@@ -69,6 +69,15 @@ Hop = Annotated[float, Field(ge=0.1, le=60)]  # seconds
 Options = Annotated[dict[str, Any], AfterValidator(_buildable)]
 
 
+class Change(TypedDict):
+    """How far a harmless change of the sound moves LLRs: |change|, with its median's interval."""
+
+    median: Nats
+    ci: tuple[Nats, Nats]
+    p90: Nats
+    clips: Count
+
+
 class Measured(TypedDict, total=False):
     """The error rates of a split that are read again; others may stand beside them."""
 
@@ -83,6 +92,7 @@ class Measured(TypedDict, total=False):
     by_family: dict[str, Share | None]
     verdicts: dict[str, dict[str, Count]]
     members: dict[str, dict[str, float]]
+    robustness: dict[str, Change]
 
 
 Figures = Annotated[dict[str, Any], GetPydanticSchema(lambda _, handler: handler(Measured))]

@@ -1,7 +1,8 @@
 """How far an answer moves when nothing about the voice changes: `hearsay robustness`.
 
-Every clip of a split is scored as it is and after each of `PERTURBATIONS`, through the reader, as
-the page would hear it. What the detectors said is not judged here, only whether they say it again.
+Every clip of a split is scored as it is and after each of the perturbations: `SILENCES` are put
+into it, and `HARMLESS` ones are what recorders, converters and editors do. All go through the
+reader, as on the page. What the detectors said is not judged, only whether they say it again.
 """
 
 from __future__ import annotations
@@ -12,22 +13,30 @@ from functools import partial
 from itertools import pairwise
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from corpora.audio import read_clip
+from corpora.audio import leave_out
 from corpora.manifest import Clip
 from detectors import Detector, Waveform, read
-from detectors.audio import RATE, speech_spans
+from detectors.audio import RATE, AudioError, speech_spans
+from detectors.audio.reader import decoded
+from detectors.audio.silence import LONGEST_PAUSE, audible
 from detectors.scoring import ScoringSession
 from detectors.tables import Row, cell, table
 
 from .intervals import mean, percentiles, resample
 
-Samples = NDArray[np.float32]
+Samples = np.ndarray  # (n,) float32 at 16 kHz
 Perturbation = Callable[[Samples, np.random.Generator], Samples | None]
-HISS_DB = -60.0  # of full scale
 FEW = 12  # clips that get minutes of silence
+HISS_DB = -60.0  # of full scale
+FAINT_DB = -40.0  # of the speech: hiss above it is no silence, and put in fainter
+CAPTION = (
+    f"|change of LLR| with 95 % intervals over speakers; hiss is at {HISS_DB:g} dBFS, or at "
+    f"{FAINT_DB:g} dB of speech that is fainter than that"
+)
 
 
 def inserted(
@@ -40,16 +49,18 @@ def inserted(
         where: "before", "after" or "between", in the middle of the longest pause.
 
     Returns:
-        None where there is no pause.
+        None where no pause is as long as those between sentences.
     """
     silence = np.zeros(round(seconds * RATE), np.float32)
     if what == "hiss":
-        silence += (10 ** (HISS_DB / 20) * rng.standard_normal(len(silence))).astype(np.float32)
+        kept = np.concatenate([x[start:end] for start, end in audible(x)])
+        speech = float(np.sqrt(np.mean(kept**2)))
+        size = min(10 ** (HISS_DB / 20), speech * 10 ** (FAINT_DB / 20))
+        silence += size * rng.standard_normal(len(silence), dtype=np.float32)
     place = {"before": 0, "after": len(x)}.get(where)
     if place is None:
-        spans = speech_spans(x)
-        pauses = [(b[0] - a[1], (a[1] + b[0]) / 2) for a, b in pairwise(spans)]
-        if not pauses:
+        pauses = [(b[0] - a[1], (a[1] + b[0]) / 2) for a, b in pairwise(speech_spans(x))]
+        if not pauses or max(pauses)[0] * RATE <= LONGEST_PAUSE:
             return None
         place = round(max(pauses)[1] * RATE)
     return np.concatenate([x[:place], silence, x[place:]])
@@ -64,8 +75,32 @@ def _silences(seconds: Sequence[float]) -> dict[str, Perturbation]:
     }
 
 
-PERTURBATIONS: dict[str, Perturbation] = _silences((8, 25))
-LONG: dict[str, Perturbation] = _silences((600,))  # of a few clips
+def _bits(x: Samples, bits: int) -> Samples:
+    steps = np.float32(2 ** (bits - 1) - 1)
+    return np.round(x * steps) / steps
+
+
+def _dithered(x: Samples, rng: np.random.Generator) -> Samples:
+    """Triangular dither of two steps of 16 bits, as when a file is saved again."""
+    noise = rng.triangular(-1, 0, 1, len(x)).astype(np.float32)
+    return _bits(x + noise / np.float32(32767), 16)
+
+
+def _resampled(x: Samples, rate: int) -> Samples:
+    return soxr.resample(soxr.resample(x, RATE, rate), rate, RATE)
+
+
+SILENCES: dict[str, Perturbation] = _silences((8, 25))
+LONG_SILENCES: dict[str, Perturbation] = _silences((600,))  # into a few clips
+HARMLESS: dict[str, Perturbation] = {
+    "begins 5 ms later": lambda x, rng: x[RATE // 200 :],
+    "by way of 22.05 kHz": lambda x, rng: _resampled(x, 22_050),
+    "by way of 44.1 kHz": lambda x, rng: _resampled(x, 44_100),
+    "8 bits": lambda x, rng: _bits(x, 8),
+    "40 dB fainter, 16 bits": lambda x, rng: _bits(x / 100, 16),
+    "offset of 0.002": lambda x, rng: x + np.float32(0.002),
+    "dither": _dithered,
+}
 
 
 def changes(
@@ -81,25 +116,29 @@ def changes(
     names = ["as it is", *perturbations, *(long or {})]
     llr = {name: {d: np.full(len(clips), np.nan) for d in detectors} for name in names}
     for i, clip in enumerate(tqdm(clips, desc="robustness", unit="clip", mininterval=5)):
-        wave = read_clip(clip, {})
-        if wave is None:
+        try:
+            samples, _ = decoded(clip.path)
+        except AudioError as error:
+            leave_out(clip, error, {})
             continue
-        samples = wave.whole()
-        known = _scores(wave, detectors)
+        wave = _heard(samples)
+        scores = {"as it is": _scores(wave, detectors)}
         here = dict(perturbations) | (dict(long or {}) if i < FEW else {})
-        for name in ["as it is", *here]:
-            scores = known
-            if name in here:
-                rng = np.random.default_rng(zlib.crc32(f"{name} {clip.id}".encode()))
-                changed = here[name](samples, rng)
-                if changed is None:
-                    continue
-                again = read((RATE, changed), require_speech=False)
-                if not np.array_equal(again.samples, wave.samples):  # else nothing is to be heard
-                    scores = _scores(again, detectors)
-            for model, value in scores.items():
+        for name, change in here.items():
+            rng = np.random.default_rng(zlib.crc32(f"{name} {clip.id}".encode()))
+            changed = change(samples, rng)
+            if changed is not None:
+                again = _heard(changed)
+                alike = np.array_equal(again.samples, wave.samples)  # so are the answers
+                scores[name] = scores["as it is"] if alike else _scores(again, detectors)
+        for name, by_model in scores.items():
+            for model, value in by_model.items():
                 llr[name][model][i] = value
     return llr
+
+
+def _heard(samples: Samples) -> Waveform:
+    return read((RATE, samples), require_speech=False)
 
 
 def _scores(wave: Waveform, detectors: Mapping[str, Detector]) -> dict[str, float]:
@@ -135,6 +174,7 @@ def measure_changes(
                 {
                     "perturbation": name,
                     "model": model,
+                    "version": detector.digest[:12],
                     "value": float(np.median(change)),
                     "low": low,
                     "high": high,
@@ -163,4 +203,4 @@ def markdown(rows: Sequence[Row]) -> str:
         ]
         for row in rows
     ]
-    return "|change of LLR| with 95 % intervals over speakers\n\n" + table(head, lines)
+    return f"{CAPTION}\n\n{table(head, lines)}"

@@ -99,10 +99,12 @@ def add_commands(commands: Commands) -> None:
     fakes.add_argument("--out", type=Path, required=True)
     add_max_unreadable(fakes)
 
-    card = commands.add_parser("card", help="write an evaluation's figures into a detector folder")
+    card = commands.add_parser("card", help="write measured figures into a detector folder")
     card.set_defaults(command=_card)
     card.add_argument("folder", type=Path)
-    card.add_argument("--evaluation", type=Path, required=True, help="evaluate's --json")
+    figures = card.add_mutually_exclusive_group(required=True)
+    figures.add_argument("--evaluation", type=Path, help="evaluate's --json")
+    figures.add_argument("--robustness", type=Path, help="robustness's --json")
     card.add_argument("--model", help="its name there (default: the one with the folder's weights)")
 
 
@@ -198,12 +200,21 @@ def _robustness(options: argparse.Namespace) -> None:
 
     from corpora.manifest import read_manifest
     from detectors import load
-    from evaluation.robustness import LONG, PERTURBATIONS, changes, markdown, measure_changes
+    from evaluation.robustness import (
+        HARMLESS,
+        LONG_SILENCES,
+        SILENCES,
+        changes,
+        markdown,
+        measure_changes,
+    )
 
     models = {name: load(name) for name in options.models or bundled()}
     clips = read_manifest(_manifest(options), options.split)
     clips = random.Random(0).sample(clips, min(options.clips or len(clips), len(clips)))
-    rows = measure_changes(clips, changes(clips, models, PERTURBATIONS, LONG), models)
+    rows = measure_changes(
+        clips, changes(clips, models, HARMLESS | SILENCES, LONG_SILENCES), models
+    )
     if options.json:
         _write_json(options.json, {"split": options.split, "changes": rows})
     print(markdown(rows))
@@ -252,20 +263,23 @@ def _fakes(options: argparse.Namespace) -> None:
 
 
 def _card(options: argparse.Namespace) -> None:
-    from .card import record
+    from .card import record, record_changes
 
+    path = options.evaluation or options.robustness
     try:
-        evaluation = json.loads(options.evaluation.read_text())
+        figures = json.loads(path.read_text())
     except FileNotFoundError:
-        raise HearsayError(f"There is no evaluation {options.evaluation}.") from None
+        raise HearsayError(f"There is no {path}.") from None
     except (OSError, ValueError) as error:
-        raise HearsayError(f"{options.evaluation} cannot be read: {error}.") from error
+        raise HearsayError(f"{path} cannot be read: {error}.") from error
     try:
-        record(options.folder, evaluation, options.model)
+        if options.evaluation:
+            record(options.folder, figures, options.model)
+        else:
+            record_changes(options.folder, figures)
     except (AttributeError, KeyError, TypeError) as error:
-        raise HearsayError(
-            f"{options.evaluation} is not what evaluate --json writes: {error}."
-        ) from error
+        kind = "evaluate" if options.evaluation else "robustness"
+        raise HearsayError(f"{path} is not what {kind} --json writes: {error}.") from error
 
 
 def _fold(text: str) -> tuple[int, int]:

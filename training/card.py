@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from corpora.manifest import Clip, corpus_hash
-from detectors.config import Config
+from detectors.config import Change, Config
 from detectors.detector import Detector
 from detectors.errors import HearsayError
 from detectors.folder import rewrite_figures
 from detectors.tables import cell, table
 from evaluation.evaluate import folder_of
+from evaluation.robustness import LONG_SILENCES, SILENCES
 
 from .recipe import FusionRecipe, Recipe
 
@@ -68,9 +69,7 @@ def card(
         "",
         "## Figures",
         "",
-        *_table(config.figures),
-        "",
-        *_members(config),
+        *_figures(config),
         "## Limits",
         "",
         *_languages(learn or held),
@@ -139,15 +138,42 @@ def record(folder: Path, evaluation: dict[str, Any], name: str | None = None) ->
         "by_family": {family: own["eer"] for family, own in row["by_family"].items()},
         "verdicts": row["verdicts"],
     }
-    config = dataclasses.replace(
-        detector.config, figures={**detector.config.figures, split: figures}
-    )
+    _rewrite(folder, detector.config, split, figures)
+
+
+def record_changes(folder: Path, robustness: dict[str, Any]) -> None:
+    """Put what `hearsay robustness` says of a detector folder's weights into its config and card.
+
+    robustness: its --json. Raises HearsayError where it says nothing of them, or there is no card,
+    and KeyError or TypeError for what is no such file.
+    """
+    detector = Detector.open(folder)
+    version = detector.digest[:12]
+    rows = {
+        row["perturbation"]: Change(
+            median=row["value"], ci=(row["low"], row["high"]), p90=row["p90"], clips=row["n"]
+        )
+        for row in robustness["changes"]
+        if row["version"] == version
+    }
+    if not rows:
+        raise HearsayError(f"The file says nothing of the weights in {folder} ({version}).")
+    silences = [rows.pop(name) for name in SILENCES | LONG_SILENCES if name in rows]
+    if silences:
+        rows["silence put in, at worst"] = max(silences, key=lambda change: change["median"])
+    _rewrite(folder, detector.config, robustness["split"] or "all", {"robustness": rows})
+
+
+def _rewrite(folder: Path, config: Config, split: str, figures: dict[str, Any]) -> None:
+    """Figures of a split beside those that are there, in a folder's config and card."""
+    of_split = config.figures.get(split, {}) | figures
+    config = dataclasses.replace(config, figures={**config.figures, split: of_split})
     if not (folder / "card.md").is_file():
         raise HearsayError(f"{folder} has no card.md to write the figures into.")
     old = (folder / "card.md").read_text()
     before, _, rest = old.partition("## Figures\n")
     _, _, after = rest.partition("## Limits\n")
-    tables = "\n".join([*_table(config.figures), "", *_members(config)])
+    tables = "\n".join(_figures(config))
     text = f"{before}## Figures\n\n{tables}\n## Limits\n{after}"
     rewrite_figures(folder, config.figures, text)
 
@@ -171,6 +197,11 @@ def _row(models: dict[str, Any], name: str | None, folder: Path, version: str) -
     return row
 
 
+def _figures(config: Config) -> list[str]:
+    """All that stands under Figures."""
+    return [*_table(config.figures), "", *_members(config), *_changes(config)]
+
+
 def _table(figures: dict[str, Any]) -> list[str]:
     """Error rates in %, a row a split."""
     head = ["split", "EER in % [95 %]", "same-source EER", "AUC", "Cllr", "clips"]
@@ -184,8 +215,20 @@ def _table(figures: dict[str, Any]) -> list[str]:
             str(f["clips"]),
         ]
         for split, f in figures.items()
+        if "eer" in f
     ]
     return [table(head, rows)]
+
+
+def _changes(config: Config) -> list[str]:
+    """How far harmless changes move the LLR; nothing where that was not measured."""
+    head = ["harmless change", "split", "median change of LLR [95 %]", "90 %", "clips"]
+    rows = [
+        [name, split, cell(c["median"], c["ci"]), cell(c["p90"]), str(c["clips"])]
+        for split, figures in config.figures.items()
+        for name, c in figures.get("robustness", {}).items()
+    ]
+    return [table(head, rows), ""] if rows else []
 
 
 def _members(config: Config) -> list[str]:

@@ -1,7 +1,7 @@
 """A constant offset of the samples, as cheap sound cards add it.
 
-What stands out is taken out before silence is looked for, and called by its size; the mean of what
-is then left of the recording goes in any case, since log spectrograms show the least of it.
+What stands out is taken out first, and said. The mean of what is not silence goes in any case: log
+spectrograms show the least of it.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def _best_track(source: Source, limit: float, require_speech: bool) -> _Track:
     number = 0
     while True:
         try:
-            samples, found = _samples(source, limit, number)
+            samples, found = decoded(source, limit, number)
         except AudioError:
             if first is None:
                 raise
@@ -116,9 +116,7 @@ def _best_track(source: Source, limit: float, require_speech: bool) -> _Track:
             kept = ()
         if kept:
             samples = np.concatenate([samples[start:end] for start, end in kept])
-        samples -= np.float32(
-            samples.mean(dtype=np.float64)
-        )  # what is left of an offset, without the silence
+        samples -= np.float32(samples.mean(dtype=np.float64))  # of what is no silence
         _turn_down(samples)
         look = seconds >= SHORTEST and (require_speech or found.tracks > 1)
         spans = tuple(speech_spans(samples)) if look else None
@@ -131,8 +129,11 @@ def _best_track(source: Source, limit: float, require_speech: bool) -> _Track:
             return first
 
 
-def _samples(source: Source, limit: float, track: int) -> tuple[np.ndarray, Decoded]:
-    """(n,) float32 at 16 kHz of a track, of one channel where all together cancel out."""
+def decoded(source: Source, limit: float = LONGEST, track: int = 0) -> tuple[np.ndarray, Decoded]:
+    """All of a track, (n,) float32 at 16 kHz, of one channel where all together cancel out.
+
+    source, and AudioError: as in `read`, which leaves silence out and levels what is left.
+    """
     samples, found = _channel(source, limit, track, None)
     channel = found.channel_instead
     if channel is not None:

@@ -206,6 +206,34 @@ def test_an_evaluation_without_a_rate_or_a_folder_without_a_card_is_refused(eval
     assert code == 2 and "too few clips" in said
 
 
+def test_how_far_harmless_changes_move_the_llr_stands_on_the_card(evaluated, capsys):
+    folder, path, _ = evaluated
+    version = Detector.open(folder).digest[:12]
+    names = ("8 bits", "8 s of zeros after", "25 s of hiss before")
+    rows = [
+        {"perturbation": name, "model": "m", "version": version, "value": n / 10, "n": 40}
+        | {"low": 0.0, "high": 0.4, "p90": 0.5}
+        for n, name in enumerate(names)
+    ]
+    other = {**rows[0], "version": "0123456789ab", "value": 9.0}
+    path.write_text(json.dumps({"split": "dev", "changes": [*rows, other]}))
+    for _ in range(2):
+        assert run(capsys, "card", folder, "--robustness", path)[0] == 0
+    card = (folder / "card.md").read_text().partition("## Limits")[0]
+    assert "| 8 bits | dev | 0.00 [0.00, 0.40] | 0.50 | 40 |" in card
+    assert "| silence put in, at worst | dev | 0.20 [0.00, 0.40] | 0.50 | 40 |" in card
+    assert "zeros" not in card and "| dev |" in card and card.count("harmless change") == 1
+    figures = Detector.open(folder).config.figures["dev"]
+    assert "eer" in figures and figures["robustness"]["8 bits"]["p90"] == 0.5
+
+    path.write_text(json.dumps({"split": "dev", "changes": [other]}))
+    code, _, said = run(capsys, "card", folder, "--robustness", path)
+    assert code == 2 and "says nothing of the weights" in said
+    path.write_text("{}")
+    code, _, said = run(capsys, "card", folder, "--robustness", path)
+    assert code == 2 and "not what robustness --json writes" in said
+
+
 @pytest.mark.parametrize("content", ["[]", '{"models": []}', "{}", "no JSON", None])
 def test_what_is_no_evaluation_is_a_sentence(evaluated, capsys, content):
     folder, path, _ = evaluated
