@@ -83,7 +83,10 @@ class Explanation:
 
 
 def in_llr(explanation: Explanation, detector: Detector) -> Explanation:
-    """The explanation in units of the detector's LLR, which is what people are shown."""
+    """The explanation in units of the LLR that the detector gives a window (`Window.llr`).
+
+    That of a clip is, besides, weighed by how much speech is in it (`Calibration.firmness`).
+    """
     scale, offset = detector.config.calibration.scale, detector.config.calibration.offset
     return dataclasses.replace(
         explanation,

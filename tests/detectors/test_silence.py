@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 from voice import voice
@@ -122,3 +125,17 @@ def test_minutes_of_silence_change_no_sample(what):
     minutes = rng.standard_normal(300 * RATE).astype(np.float32) * (1e-3 if what == "hiss" else 0)
     longer = np.concatenate([SENTENCE, minutes, SENTENCE])
     assert np.array_equal(kept(longer), np.tile(kept(SENTENCE), 2))
+
+
+@pytest.mark.parametrize("name", ["cnn", "cnn-mel", "resnet"])
+def test_a_file_with_20_s_of_silence_behind_it_is_judged_as_without(name):
+    def score(x: np.ndarray) -> tuple[float, str]:
+        file = io.BytesIO()
+        soundfile.write(file, x, RATE, format="WAV", subtype="PCM_16")
+        detector = load(name)
+        llr = detector.score(read(file.getvalue())).llr
+        return llr, detector.config.calibration.verdict(llr)
+
+    alone, verdict = score(SENTENCE)
+    longer, again = score(np.concatenate([SENTENCE, ZEROS[: 20 * RATE]]))
+    assert longer == pytest.approx(alone, abs=0.1) and again == verdict

@@ -111,7 +111,7 @@ def test_without_a_method_it_is_the_one_that_the_page_begins_with(here, capsys):
 
 def test_values_and_scores_are_llrs(here, tmp_path, capsys):
     small = load(here / "small")
-    calibration = Calibration(scale=2.0, offset=0.5)
+    calibration = Calibration(scale=2.0, offset=0.5, correlation=0.3)
     scaled = Detector(dataclasses.replace(small.config, calibration=calibration), small.net)
     scaled.save(tmp_path / "scaled")
     explained = {}
@@ -121,7 +121,8 @@ def test_values_and_scores_are_llrs(here, tmp_path, capsys):
         explained[folder.name] = Explanation.from_json(capsys.readouterr().out)
     plain, twice = explained["small"], explained["scaled"]
     assert twice.unit == "LLR"
-    assert twice.full == pytest.approx(scaled.score(read(here / "clip.wav")).llr, abs=1e-4)
+    (window,) = scaled.score(read(here / "clip.wav")).windows
+    assert twice.full == pytest.approx(window.llr, abs=1e-4)
     np.testing.assert_allclose(twice.values, 2 * plain.values, rtol=1e-5)
     assert twice.values.sum() == pytest.approx(twice.full - twice.empty, abs=1e-4)
 
