@@ -17,6 +17,7 @@ COMMANDS = {  # command -> the package that has it, its name there, and what it 
     "models": ("detectors", "list", "bundled detectors and known architectures"),
     "import": ("detectors", "import", "turn a published checkpoint into a detector"),
     "train": ("training", "train", "train a detector from a recipe"),
+    "calibrate": ("training", "calibrate", "fit a detector's calibration on dev again"),
     "evaluate": ("training", "evaluate", "error rates on a labelled manifest"),
     "evaluate-recordings": (
         "training",

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import Detector, HearsayError, bundled, bundled_config, registry
+from . import HearsayError, bundled, bundled_config, registry
 from .assessment import Assessment, assess
 from .audio.worker import SERVER
 from .catalog import CATALOG
@@ -131,8 +131,10 @@ def _import(options: argparse.Namespace) -> int:
         detector = import_checkpoint(checkpoint, options.architecture, options.name)
     detector.check_runs()
     if options.manifest:
+        from evaluation.calibrate import calibrate_on  # needs the training package
+
         split = options.split or "dev"
-        detector = _calibrated(detector, options.manifest, split, options.max_unreadable)
+        detector = calibrate_on(detector, options.manifest, split, options.max_unreadable)
         calibration = f"calibrated on {split} of {options.manifest.name}"
     origin = without_secrets(options.url) if options.url else checkpoint
     card = f"# {options.name}\n\nImported from {origin}; {calibration}.\n"
@@ -145,19 +147,6 @@ def _import(options: argparse.Namespace) -> int:
         detector.save(folder, card)
         print(f"{options.name} version {registry.register(folder, options.name)}")
     return 0
-
-
-def _calibrated(detector: Detector, manifest: Path, split: str, max_unreadable: float) -> Detector:
-    """The detector with pooling, threshold and LLRs fitted on clips; needs the training package."""
-    from corpora.audio import decode_all
-    from corpora.manifest import read_manifest
-    from evaluation.calibrate import calibrate
-
-    clips = read_manifest(manifest, split)
-    clips, audio = decode_all(clips, max_unreadable)
-    if len({clip.is_spoof for clip in clips}) < 2:
-        raise HearsayError(f"The split {split} of {manifest} needs bona fide and spoofed clips.")
-    return calibrate(detector, clips, audio, split)[0]
 
 
 def _sha256(text: str) -> str:

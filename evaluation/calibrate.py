@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from corpora.manifest import Clip
+from corpora.audio import MAX_UNREADABLE, decode_all
+from corpora.manifest import Clip, read_manifest
 from detectors.audio import bare
 from detectors.config import POOLINGS, Calibration, Config, pool
 from detectors.detector import Detector, window_speech
+from detectors.errors import HearsayError
 
+from .conditions import degraded
 from .intervals import eer_interval
 from .metrics import abstention_band, auc, cllr, eer, eer_threshold, fit_calibration
 
@@ -27,7 +31,7 @@ def calibrate(
     clips: Sequence[Clip],
     audio: Sequence[np.ndarray],
     split: str = "dev",
-    degraded: Sequence[np.ndarray] = (),
+    worse: Sequence[np.ndarray] = (),
 ) -> tuple[Detector, np.ndarray]:
     """Fit pooling rule, calibration, threshold and abstention band on held-out clips.
 
@@ -36,14 +40,14 @@ def calibrate(
     Args:
         audio: (n,) int16 at 16 kHz, one a clip.
         split: Under which the figures are kept.
-        degraded: The same clips as people send them, round by round (`conditions.degraded`): a
-            verdict that is to hold on voice messages is calibrated on some.
+        worse: The same clips as people send them, round by round (`conditions.degraded`): a verdict
+            that is to hold on voice messages is calibrated on some.
 
     Returns:
         The calibrated detector, whose figures say how it does on the clips as they are, and their
         LLRs (n,).
     """
-    windows = clip_windows(detector, [*audio, *degraded])
+    windows = clip_windows(detector, [*audio, *worse])
     labels = [c.is_spoof for c in clips]
     pooled = {rule: np.array([pool(rule, *clip) for clip in windows]) for rule in POOLINGS}
     gain = {
@@ -54,6 +58,20 @@ def calibrate(
     config = dataclasses.replace(detector.config, pooling=pooling)
     config, llr = settle(config, pooled[pooling], clips, split)
     return Detector(config, detector.net, members=detector.members), llr
+
+
+def calibrate_on(
+    detector: Detector, manifest: Path, split: str = "dev", max_unreadable: float = MAX_UNREADABLE
+) -> Detector:
+    """The detector calibrated on a split of a manifest, as it is and degraded.
+
+    Raises:
+        HearsayError: The manifest cannot be used, or the split lacks a label.
+    """
+    clips, audio = decode_all(read_manifest(manifest, split), max_unreadable)
+    if len({clip.is_spoof for clip in clips}) < 2:
+        raise HearsayError(f"The split {split} of {manifest} needs bona fide and spoofed clips.")
+    return calibrate(detector, clips, audio, split, degraded(clips, audio))[0]
 
 
 def clip_windows(

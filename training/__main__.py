@@ -1,4 +1,4 @@
-"""python -m training train | evaluate | evaluate-recordings | robustness | register | ..."""
+"""python -m training train | calibrate | evaluate | robustness | register | ..."""
 
 from __future__ import annotations
 
@@ -37,6 +37,13 @@ def add_commands(commands: Commands) -> None:
     train.add_argument("--data", default="", help="a sentence on the corpus, for the card")
     train.add_argument("--licence", default="", help="of the weights, for the card")
     add_max_unreadable(train)
+
+    calibrate = commands.add_parser("calibrate", help="fit a detector's calibration on dev again")
+    calibrate.set_defaults(command=_calibrate)
+    calibrate.add_argument("folder", type=Path, help="of the detector, which is replaced")
+    _add_manifest(calibrate)
+    calibrate.add_argument("--split", default="dev")
+    add_max_unreadable(calibrate)
 
     evaluate = commands.add_parser("evaluate", help="error rates on a labelled manifest")
     evaluate.set_defaults(command=_evaluate)
@@ -138,6 +145,20 @@ def _train(options: argparse.Namespace) -> None:
     outcome = train(recipe, _manifest(options), out, fold, *texts, options.max_unreadable)
     split, figures = list(outcome.detector.config.figures.items())[-1]
     print(f"{outcome.folder}: EER on {split} {figures['eer']:.1%}, run {outcome.run_id}")
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from detectors import Detector
+    from evaluation.calibrate import calibrate_on
+
+    from .card import with_figures
+
+    detector = Detector.open(options.folder)
+    if detector.members:
+        raise HearsayError("A fusion is fitted and calibrated in one: train it again.")
+    fitted = calibrate_on(detector, _manifest(options), options.split, options.max_unreadable)
+    fitted.save(options.folder, with_figures(options.folder, fitted.config))
+    print(f"{options.folder}: EER on {options.split} {fitted.config.eer(options.split):.1%}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:

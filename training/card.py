@@ -168,14 +168,21 @@ def _rewrite(folder: Path, config: Config, split: str, figures: dict[str, Any]) 
     """Figures of a split beside those that are there, in a folder's config and card."""
     of_split = config.figures.get(split, {}) | figures
     config = dataclasses.replace(config, figures={**config.figures, split: of_split})
+    rewrite_figures(folder, config.figures, with_figures(folder, config))
+
+
+def with_figures(folder: Path, config: Config) -> str:
+    """The card in a detector's folder with the figures of a config in the place of its own.
+
+    Raises:
+        HearsayError: There is no card.
+    """
     if not (folder / "card.md").is_file():
         raise HearsayError(f"{folder} has no card.md to write the figures into.")
-    old = (folder / "card.md").read_text()
-    before, _, rest = old.partition("## Figures\n")
+    before, _, rest = (folder / "card.md").read_text().partition("## Figures\n")
     _, _, after = rest.partition("## Limits\n")
     tables = "\n".join(_figures(config))
-    text = f"{before}## Figures\n\n{tables}\n## Limits\n{after}"
-    rewrite_figures(folder, config.figures, text)
+    return f"{before}## Figures\n\n{tables}\n## Limits\n{after}"
 
 
 def _row(models: dict[str, Any], name: str | None, folder: Path, version: str) -> dict[str, Any]:

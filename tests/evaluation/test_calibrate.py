@@ -82,7 +82,7 @@ def test_degraded_rounds_move_the_calibration_and_not_the_figures():
     levels = (0.5 + 0.2 * (labels - 0.5) + 0.1 * rng.standard_normal(200)).clip(0.05)[:, None]
     clean, _ = calibrate(detector(), clips(200), sounds(levels))
     worse = [(0.5 * x).astype(np.int16) for x in sounds(levels)]
-    both, llr = calibrate(detector(), clips(200), sounds(levels), degraded=[*worse, *worse])
+    both, llr = calibrate(detector(), clips(200), sounds(levels), worse=[*worse, *worse])
     assert len(llr) == 200
     assert both.config.figures["dev"]["eer"] == clean.config.figures["dev"]["eer"]
     assert both.config.calibration.threshold != clean.config.calibration.threshold

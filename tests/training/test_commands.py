@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from stores import use_store
 from tiny_corpus import tiny_corpus
 
+from corpora.channels import CONDITIONS
 from detectors import Detector, load
+from detectors.config import Calibration
 from detectors.mlflow_store import mlflow_client
 from training.__main__ import main
 
@@ -68,6 +71,28 @@ def test_training_is_tracked(place):
     assert len(mlflow_client().get_metric_history(tracked.info.run_id, "held_eer")) == 2
     figures = mlflow_client().list_artifacts(tracked.info.run_id, "figures")
     assert {"figures/det.png", "figures/confusion.png"} <= {file.path for file in figures}
+
+
+def test_calibrating_again_gives_the_same_detector_and_repairs_another_one(place, capsys):
+    trained = Detector.open(place / "runs/small/detector")
+    folder = place / "again"
+    off = Calibration(scale=9.0, offset=3.0)
+    text = (place / "runs/small/detector/card.md").read_text()
+    Detector(replace(trained.config, calibration=off, figures={}), trained.net).save(folder, text)
+    code, out, _ = run(capsys, "calibrate", folder)
+    assert code == 0 and f"{folder}: EER on dev" in out
+    assert Detector.open(folder).digest == trained.digest
+    assert (folder / "card.md").read_text() == text
+
+
+def test_evaluating_under_conditions_prints_each_of_them(place, capsys):
+    options = ["--split", "dev", "--models", "runs/small/detector", "--json", "conditions.json"]
+    code, out, _ = run(capsys, "evaluate", "--conditions", *options)
+    assert code == 0
+    rows = json.loads((place / "conditions.json").read_text())["conditions"]
+    assert [row["condition"] for row in rows] == [*CONDITIONS]
+    assert all(f"| {name} | " in out for name in CONDITIONS)
+    assert all(0 <= row["value"] <= 1 and row["n"] == 12 for row in rows)
 
 
 def test_a_finished_run_is_not_trained_again_and_another_recipe_is_refused(place, capsys):
