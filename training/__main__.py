@@ -167,11 +167,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     from evaluation.published import baseline
     from evaluation.tables import markdown
 
-    models = {name: load(name) for name in options.models or bundled()} | dict(baseline())
+    models = {name: load(name) for name in options.models or bundled()}
     manifest, most = _manifest(options), options.max_unreadable
     if options.conditions:
         _evaluate_conditions(manifest, models, options)
         return
+    models |= dict(baseline())
     result = evaluate(manifest, options.split, models, options.seed, options.scores, most)
     if options.json:
         _write_json(options.json, result)
