@@ -160,7 +160,9 @@ def record_changes(folder: Path, robustness: dict[str, Any]) -> None:
         raise HearsayError(f"The file says nothing of the weights in {folder} ({version}).")
     silences = [rows.pop(name) for name in SILENCES | LONG_SILENCES if name in rows]
     if silences:
-        rows["silence put in, at worst"] = max(silences, key=lambda change: change["median"])
+        rows["silence put in, at worst"] = max(
+            silences, key=lambda change: (change["median"], change["p90"])
+        )
     _rewrite(folder, detector.config, robustness["split"] or "all", {"robustness": rows})
 
 

@@ -250,6 +250,10 @@ MEMBER = {
         ({"window": 64_600.5}, "window: Input should be a valid integer"),
         ({"figures": []}, "figures: Input should be an object"),
         ({"figures": {"dev": {"cllr": "x"}}}, "figures: dev: cllr: Input should be a valid number"),
+        (
+            {"figures": {"dev": {"robustness": {"8 bits": {"p90": -1}}}}},
+            "8 bits: median: Field req",
+        ),
         ({"figures": {"dev": {"eer": {}}}}, "figures: dev: eer: Input should be a valid number"),
         ({"figures": {"dev": {"eer": 20}}}, "figures: dev: eer: Input should be less than"),
         ({"figures": {"dev": {"eer_ci": [0.1]}}}, "figures: dev: eer_ci: 1: Field required"),
