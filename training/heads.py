@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from corpora.manifest import Clip, originals
 from detectors.detector import Detector
-from detectors.models.whisper import Head, Whisper
 from evaluation.metrics import auc, eer
 
 from .batches import epoch_plan
@@ -43,7 +42,6 @@ def fit_heads(recipe: NetworkRecipe, material: Material, report: Report) -> Dete
     torch.manual_seed(recipe.seed)
     detector = Detector(detector_config(recipe))
     net = detector.net
-    assert isinstance(net, Whisper)  # `check` has seen to it
     initialise(net, recipe)
     files = cache_features(
         recipe, material.train_audio, recipe.cache_variants, originals(material.train), net
@@ -56,14 +54,12 @@ def fit_heads(recipe: NetworkRecipe, material: Material, report: Report) -> Dete
     heads = []
     for n in range(recipe.heads):
         torch.manual_seed(recipe.seed + n)
-        head = Whisper(**recipe.options).head
+        head = net.new_head()
         for epoch, loss in enumerate(_epochs(head, x, material.train, recipe, n)):
             values = {"loss": loss, **_judged(head, held, material.held)}
             report(n * recipe.epochs + epoch, values)
-        head.absorb(mean, std)
         heads.append(head)
-    net.head = Head.average(heads)
-    options = {**detector.config.options, "hidden": net.head.hidden.out_features}
+    options = {**detector.config.options, **net.take_heads(heads, mean, std)}
     net.merge()
     return Detector(dataclasses.replace(detector.config, options=options), net)
 
@@ -73,7 +69,7 @@ def _read(paths: Sequence[Path]) -> Tensor:
 
 
 def _epochs(
-    head: Head, x: Tensor, clips: Sequence[Clip], recipe: NetworkRecipe, n: int
+    head: nn.Module, x: Tensor, clips: Sequence[Clip], recipe: NetworkRecipe, n: int
 ) -> Iterator[float]:
     """Train the n-th head on standardised embeddings (clips, variants, embedding); mean losses."""
     optimiser = torch.optim.AdamW(head.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
@@ -114,7 +110,7 @@ def _mixup(
     return mixed, share * target + (1 - share) * target[other]
 
 
-def _judged(head: Head, held: Tensor, clips: Sequence[Clip]) -> dict[str, float]:
+def _judged(head: nn.Module, held: Tensor, clips: Sequence[Clip]) -> dict[str, float]:
     head.eval()
     with torch.inference_mode():
         scores = head(held).numpy()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor, nn
@@ -64,7 +64,7 @@ class Network(nn.Module):
     - hz_edges: the frequencies in Hz where the rows of its maps meet, where it reads waveforms.
     - frame_channels: channels of what `frames` returns, 0 where it has no `frames` and `verdict`.
     - judges_frames: whether it has `frame_logits`.
-    - embeds: whether it has `embed` and `head`, so that training may fit the head alone.
+    - embeds: whether it has `embed`, `new_head` and `take_heads`: training may fit heads alone.
     - standardises: whether training begins with `standardise_on`.
     - imagenet: torchvision's name of the weights that `load_imagenet` loads, "" of none.
     """
@@ -114,6 +114,17 @@ class Network(nn.Module):
     def embed(self, features: Tensor) -> Tensor:
         """What the network's head reads: features -> (b, embedding)."""
         raise self._lacks("embed")
+
+    def new_head(self) -> nn.Module:
+        """A fresh head, to be trained by itself: (b, embedding) -> (b,)."""
+        raise self._lacks("new_head")
+
+    def take_heads(self, heads: Sequence[nn.Module], mean: Tensor, std: Tensor) -> dict[str, Any]:
+        """Put the mean of heads in the place of the network's own; the options that this changes.
+
+        mean, std: (embedding,), by which the embeddings that they learned from were standardised.
+        """
+        raise self._lacks("take_heads")
 
     def tune(self) -> None:
         """Give gradients to what training may change."""

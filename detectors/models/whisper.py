@@ -8,6 +8,7 @@ shows in the former. No transformers needed: this is the encoder in plain PyTorc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -153,6 +154,17 @@ class Whisper(Network):
 
     def forward(self, features: Tensor) -> Tensor:
         return self.head(self.embed(features))
+
+    def new_head(self) -> Head:
+        embedding, hidden = self.head.hidden.in_features, self.head.hidden.out_features
+        return Head(embedding, hidden, self.head.dropout)
+
+    def take_heads(self, heads: Sequence[nn.Module], mean: Tensor, std: Tensor) -> dict[str, Any]:
+        own = [head for head in heads if isinstance(head, Head)]
+        for head in own:
+            head.absorb(mean, std)
+        self.head = Head.average(own)
+        return {"hidden": self.head.hidden.out_features}
 
     def load_published(self, weights: Mapping[str, Tensor]) -> None:
         """Take the encoder from a checkpoint of Whisper's as transformers names it, as far as used.
