@@ -17,7 +17,7 @@ from detectors.assessment import Assessment, assess_by_each, ranked
 from detectors.registry import Version
 from explain import METHODS, ExplainError, explain, methods
 from explain.catalog import FEATURE, FREQUENCY, TIME, unasked
-from explain.hit_rates import BAND, best, offered
+from explain.hit_rates import BAND, best, offered, was_measured
 
 from . import describe
 from .report import MethodChoice, Report
@@ -131,6 +131,8 @@ def method_choice(detector: Detector, drawn: set[str | None]) -> MethodChoice:
 
 def no_seconds(detector: Detector, name: str) -> str:
     """Why no seconds are lit, where no method is good enough for the detector."""
+    if not any(was_measured(detector, method) for method in unasked(TIME)):
+        return f"No seconds are lit: how often explanations of {name} are right was not measured."
     nearest = best(detector, unasked(TIME))
     if nearest is None:
         return (

@@ -66,12 +66,17 @@ def update(paths: Sequence[Path]) -> list[Path]:
 
 
 def filled(text: str, detectors: Sequence[Detector]) -> str:
-    """A document with its marked tables as the detectors' measurements have them."""
+    """A document with its marked tables as the detectors' measurements have them.
+
+    Tables of explanations leave out detectors whose explanations were not measured.
+    """
+    explained = [detector for detector in detectors if figures(detector)]
 
     def fill(mark: re.Match[str]) -> str:
         if mark[2] not in TABLES:
             raise HearsayError(f"There is no table '{mark[2]}'; there are {', '.join(TABLES)}.")
-        return f"{mark[1]}\n{TABLES[mark[2]](detectors)}\n\n{mark[3]}"
+        rows = detectors if mark[2] in OF_SCORES else explained
+        return f"{mark[1]}\n{TABLES[mark[2]](rows)}\n\n{mark[3]}"
 
     return MARKED.sub(fill, text)
 
@@ -216,3 +221,4 @@ TABLES: dict[str, Callable[[Sequence[Detector]], str]] = {
     "other-methods": other_methods,
     "patches": patches,
 }
+OF_SCORES = ("error-rates", "verdicts")

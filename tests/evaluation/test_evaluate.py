@@ -26,10 +26,10 @@ COLUMNS = ("id", "path", "label", "split", "system", "family", "speaker", "sourc
 
 
 class First(Network):
-    """Logit = the window's first sample, times 100."""
+    """Logit = what the window's first sample has beyond 0.3, times 100."""
 
     def forward(self, x):
-        return 100 * x[:, 0]
+        return 100 * (x[:, 0] - 0.3)
 
 
 def planted(threshold=0.0):
@@ -38,9 +38,10 @@ def planted(threshold=0.0):
 
 
 def sound(llr, seconds=0.6, seed=0):
-    """Noise with a score planted in it."""
+    """Noise with a score planted in it, loud from its first sample on and without an offset."""
     x = 0.1 * np.random.default_rng(seed).standard_normal(round(seconds * RATE))
-    x[0] = llr / 100
+    x[0], x[-1] = 0.3 + llr / 100, 0.3
+    x[1:-1] -= x.sum() / (len(x) - 2)
     return x.astype(np.float32)
 
 
@@ -155,7 +156,7 @@ def test_no_clip_drops_out_silently(tmp_path):
     assert list(rows[0]) == ["id", "label", "model", "llr"]
     assert [row["id"] for row in rows if not row["llr"]] == ["f3", "r5", "r6"]
     assert len(rows) == 16
-    assert {row["id"]: row["llr"] for row in rows}["r4"] == "0.0"
+    assert float({row["id"]: row["llr"] for row in rows}["r4"]) == pytest.approx(-30)  # of zeros
     assert float(next(row["llr"] for row in rows if row["id"] == "f4")) == pytest.approx(2)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clips", "m.csv", "scores.csv"]
 
