@@ -55,8 +55,8 @@ def _buildable(options: dict[str, Any]) -> dict[str, Any]:
 
 Name = Annotated[str, Field(max_length=200)]
 Llr = Annotated[float, Field(ge=-1000, le=1000)]  # natural log
-Scale = Annotated[float, Field(gt=0, le=1e6)]
-Offset = Annotated[float, Field(ge=-1e6, le=1e6)]
+Scale = Annotated[float, Field(gt=0, le=1e9)]  # hardly trained networks differ by so little
+Offset = Annotated[float, Field(ge=-1e9, le=1e9)]
 Bound = Annotated[float, Field(ge=-20, le=20)]  # an LLR that is beyond doubt
 Band = Annotated[tuple[Bound, Bound], AfterValidator(_in_order)]
 Share = Annotated[float, Field(ge=0, le=1)]
