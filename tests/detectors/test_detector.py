@@ -260,7 +260,7 @@ MEMBER = {
         ({"figures": {"test": {"verdicts": 3}}}, "figures: test: verdicts: Input should be"),
         ({"calibration": {"scale": "x"}}, "calibration: scale: Input should be a valid number"),
         ({"calibration": {"offset": float("inf")}}, "calibration: offset"),
-        ({"calibration": {"offset": -1e7}}, "calibration: offset: Input should be greater"),
+        ({"calibration": {"offset": -1e10}}, "calibration: offset: Input should be greater"),
         ({"calibration": {"scale": 0}}, "calibration: scale: Input should be greater than 0"),
         ({"calibration": {"scale": 1e300}}, "calibration: scale: Input should be less"),
         ({"calibration": {"threshold": 5000}}, "calibration: threshold: Input should be less"),
