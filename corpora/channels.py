@@ -129,16 +129,16 @@ def coloured_noise(n: int, slope: float, rng: np.random.Generator) -> np.ndarray
 
 def babble(x: np.ndarray, voices: int, rng: np.random.Generator) -> np.ndarray:
     """Voices that nobody understands: the clip itself, backwards, at other places and speeds."""
-    sum_ = np.zeros(len(x), np.float32)
+    mixed = np.zeros(len(x), np.float32)
     for _ in range(voices):
         voice = soxr.resample(x[::-1], RATE, int(RATE * rng.uniform(0.85, 1.2)), quality="QQ")
-        sum_ += np.resize(np.roll(voice, rng.integers(len(voice))), len(x))
-    return sum_
+        mixed += np.resize(np.roll(voice, rng.integers(len(voice))), len(x))
+    return mixed
 
 
 def music(n: int, rng: np.random.Generator) -> np.ndarray:
     """Chords of decaying harmonics, a few a second."""
-    sum_, t = np.zeros(n), np.arange(n) / RATE
+    mixed, t = np.zeros(n), np.arange(n) / RATE
     beat = rng.uniform(0.25, 0.7)
     for onset in np.arange(-beat, n / RATE, beat):
         since = np.maximum(t - onset, 0)
@@ -146,8 +146,8 @@ def music(n: int, rng: np.random.Generator) -> np.ndarray:
         for note in rng.integers(40, 80, 3):
             hz = 440 * 2 ** ((note - 69) / 12)
             for harmonic in range(1, 6):
-                sum_ += envelope * np.sin(2 * np.pi * hz * harmonic * since) / harmonic
-    return sum_
+                mixed += envelope * np.sin(2 * np.pi * hz * harmonic * since) / harmonic
+    return mixed
 
 
 def equalise(x: np.ndarray, gains_db: tuple[float, ...]) -> np.ndarray:

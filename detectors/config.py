@@ -14,8 +14,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, ConfigDict, Field, GetPydanticSchema, TypeAdapter
-from pydantic import ValidationError as Invalid
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict
 
@@ -239,5 +245,5 @@ class Config:
         """Read `to_json`'s text; HearsayError names a key that is missing, unknown or wrong."""
         try:
             return TypeAdapter(Config).validate_json(text)
-        except Invalid as error:
+        except ValidationError as error:
             raise HearsayError(f"This is no detector config: {invalid(error)}.") from error

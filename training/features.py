@@ -35,6 +35,7 @@ from .batches import Crop, draw_segment
 from .recipe import NetworkRecipe
 
 CACHE = Path("runs/features")
+CHUNK = 64  # clips: the network goes to the workers with each lot
 Job = tuple[np.ndarray, list[int], Path]  # int16 audio, what seeds its augmentation, its file
 
 
@@ -108,7 +109,7 @@ def _make(jobs: Sequence[Job], recipe: NetworkRecipe, net: Network | None) -> No
         return
     spawn = multiprocessing.get_context("spawn")  # forking after PyTorch has threads may hang
     with ProcessPoolExecutor(os.cpu_count(), spawn, _begin) as pool:
-        done = pool.map(_Maker(recipe, net), jobs, chunksize=8)
+        done = pool.map(_Maker(recipe, net), jobs, chunksize=CHUNK)
         for _ in tqdm(done, total=len(jobs), desc="features", unit="clip", mininterval=5):
             pass
 

@@ -77,7 +77,7 @@ def load_weights(net: Network, path: str) -> None:
             weights = load_file(path)
         else:
             weights = torch.load(path, weights_only=True, map_location="cpu")
-        own = weights.keys() == net.state_dict().keys()
+        own = _shapes(weights) == _shapes(net.state_dict())
         (net.load_state_dict if own else net.load_published)(weights)
     except (
         OSError,
@@ -90,6 +90,10 @@ def load_weights(net: Network, path: str) -> None:
     ) as error:
         reason = str(error) or "the file is empty"
         raise HearsayError(f"Training cannot start from {path}: {reason}") from error
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: weight.shape for name, weight in weights.items()}
 
 
 def load_imagenet(net: Network) -> None:

@@ -63,7 +63,7 @@ class Encoder(nn.Module):
     Source: Radford et al. 2022, "Robust speech recognition via large-scale weak supervision".
     """
 
-    def __init__(self, layers: int, width: int = WIDTH, heads: int = ATTENTION_HEADS) -> None:
+    def __init__(self, layers: int, width: int, heads: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv1d(MELS, width, 3, padding=1)
         self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
@@ -167,9 +167,9 @@ class Whisper(Network):
         return {"hidden": self.head.hidden.out_features}
 
     def load_published(self, weights: Mapping[str, Tensor]) -> None:
-        """Take the encoder from a checkpoint of Whisper's as transformers names it, as far as used.
+        """Take the encoder, as far as it is used, and leave the head as it is.
 
-        Its head stays as it is: Whisper has none.
+        weights: Of Whisper, as transformers names them, or of a detector with another head.
         """
         wanted = self.encoder.state_dict()
         plain = {name.rpartition("encoder.")[2]: value.float() for name, value in weights.items()}

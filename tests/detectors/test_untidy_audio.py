@@ -54,7 +54,7 @@ def whole(wave: Waveform, seconds: float = 2.0) -> bool:
 
 
 @pytest.mark.parametrize("size", [0, 1_000_000_000, 2_000_000_000, 0x7FFFFFFF, 0xFFFFFFFF])
-def test_a_placeholder_is_no_length(size):
+def test_a_streaming_writers_size_is_no_length(size):
     wave = read(wav(pcm(VOICE), size), max_seconds=60)
     assert whole(wave) and "does not say how long it is" in note(wave)
 

@@ -72,6 +72,17 @@ def test_heads_learn_while_the_encoder_stays(recipe, material):
     assert made.config.options["hidden"] == 16
 
 
+def test_the_bundled_recipe_can_start_from_its_own_detector(recipe, material):
+    made = fit_heads(recipe, material, lambda epoch, values: None)
+    assert made.config.options["hidden"] == 2 * OPTIONS["hidden"]  # another head than the recipe's
+    made.save("made")
+    from_itself = replace(recipe, init="made/weights.safetensors")
+    again = fit_heads(from_itself, material, lambda epoch, values: None)
+    assert again.config.options == made.config.options
+    encoder = again.net.encoder.state_dict()
+    assert all(w.equal(encoder[name]) for name, w in made.net.encoder.state_dict().items())
+
+
 def test_embeddings_are_made_once_and_the_same_heads_come_out(recipe, material, monkeypatch):
     ignore = lambda epoch, values: None  # noqa: E731
     one = fit_heads(recipe, material, ignore)
