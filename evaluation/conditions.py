@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from corpora.audio import read_clip
-from corpora.channels import CONDITIONS, Condition
+from corpora.audio import MAX_UNREADABLE, read_clip, refuse_unreadable
+from corpora.channels import CONDITIONS
 from corpora.manifest import Clip
 from detectors import Detector
 from detectors.audio import bare
@@ -25,6 +25,8 @@ from detectors.tables import Row, cell, table
 from . import metrics
 from .intervals import eer_interval, mean
 
+ROUNDS = 2
+
 
 def under(name: str, clip: str, samples: NDArray[np.floating]) -> NDArray[np.float32]:
     """A clip's samples (n,) under a condition; by chance, the same for the clip's id each time."""
@@ -32,10 +34,8 @@ def under(name: str, clip: str, samples: NDArray[np.floating]) -> NDArray[np.flo
     return CONDITIONS[name](samples, rng)
 
 
-def degraded(
-    clips: Sequence[Clip], audio: Sequence[NDArray[np.int16]], copies: int = 2
-) -> list[NDArray[np.int16]]:
-    """`copies` rounds of all clips, each clip under another condition each time.
+def degraded(clips: Sequence[Clip], audio: Sequence[NDArray[np.int16]]) -> list[NDArray[np.int16]]:
+    """`ROUNDS` rounds of all clips, each clip under another condition each time.
 
     Args:
         audio: (n,) at 16 kHz, one a clip.
@@ -45,9 +45,9 @@ def degraded(
     """
     names = [name for name in CONDITIONS if name != "clean"]
     made = []
-    for copy in range(copies):
+    for round_ in range(ROUNDS):
         for clip, x in zip(clips, audio, strict=True):
-            at = zlib.crc32(clip.id.encode()) + copy * (len(names) // 2)
+            at = zlib.crc32(clip.id.encode()) + round_ * (len(names) // ROUNDS)
             y = under(names[at % len(names)], clip.id, x.astype(np.float32) / np.float32(32767))
             made.append(np.round(y.clip(-1, 1) * 32767).astype(np.int16))
     return made
@@ -56,18 +56,24 @@ def degraded(
 def score_under(
     clips: Sequence[Clip],
     detectors: Mapping[str, Detector],
-    conditions: Mapping[str, Condition] = CONDITIONS,
+    max_unreadable: float = MAX_UNREADABLE,
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
-    """{condition: {detector: LLRs (n,)}}; NaN for a clip that cannot be read."""
-    llr = {name: {d: np.full(len(clips), np.nan) for d in detectors} for name in conditions}
+    """{condition: {detector: LLRs (n,)}}; NaN for a clip that cannot be read.
+
+    Raises:
+        HearsayError: More than the share max_unreadable of the clips cannot be read.
+    """
+    unreadable: dict[str, str] = {}
+    llr = {name: {d: np.full(len(clips), np.nan) for d in detectors} for name in CONDITIONS}
     for i, clip in enumerate(tqdm(clips, desc="conditions", unit="clip", mininterval=5)):
-        wave = read_clip(clip, {})
+        wave = read_clip(clip, unreadable)
         if wave is None:
             continue
-        for name in conditions:
+        for name in CONDITIONS:
             session = ScoringSession(bare(under(name, clip.id, wave.samples)))
             for model, detector in detectors.items():
                 llr[name][model][i] = session.score(detector).llr
+    refuse_unreadable(unreadable, len(clips), max_unreadable)
     return llr
 
 
@@ -129,10 +135,8 @@ def markdown(rows: Sequence[Row]) -> str:
     rise = [
         np.mean([at[name, model]["value"] for name in conditions]) - at["clean", model]["value"]
         for model in models
-        if "clean" in conditions
     ]
-    if rise:
-        lines.append(["mean rise over clean", *(f"{100 * value:+.1f}" for value in rise)])
+    lines.append(["mean rise over clean", *(f"{100 * value:+.1f}" for value in rise)])
     share = [[name, *(called(at[name, model]) for model in models)] for name in conditions]
     return "\n\n".join(
         [

@@ -82,10 +82,7 @@ def evaluate(
         HearsayError: The manifest cannot be used, too many clips cannot be read, or a label has
             none that can be scored.
     """
-    clips = read_manifest(manifest, split)
-    if len({clip.label for clip in clips}) < 2:
-        raise HearsayError(f"All clips of {manifest} are {clips[0].label}; both labels are needed.")
-    refuse_same_audio(clips)
+    clips = labelled_clips(manifest, split)
     unreadable: dict[str, str] = {}
     llr = {name: np.full(len(clips), np.nan) for name in detectors}
     cues = np.full((len(clips), len(SHORTCUTS)), np.nan)
@@ -107,6 +104,19 @@ def evaluate(
         },
         "shortcuts": _shortcut_aucs(clips, cues),
     }
+
+
+def labelled_clips(manifest: Path, split: str | None) -> list[Clip]:
+    """The clips of a split, or of the whole manifest, that error rates can be measured on.
+
+    Raises:
+        HearsayError: The manifest cannot be used, a label is missing, or one recording has two.
+    """
+    clips = read_manifest(manifest, split)
+    if len({clip.label for clip in clips}) < 2:
+        raise HearsayError(f"All clips of {manifest} are {clips[0].label}; both labels are needed.")
+    refuse_same_audio(clips)
+    return clips
 
 
 def _measured(

@@ -170,6 +170,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     models = {name: load(name) for name in options.models or bundled()}
     manifest, most = _manifest(options), options.max_unreadable
     if options.conditions:
+        if options.scores:
+            raise HearsayError("--scores is not written with --conditions: leave one of them out.")
         _evaluate_conditions(manifest, models, options)
         return
     models |= dict(baseline())
@@ -182,11 +184,12 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _evaluate_conditions(
     manifest: Path, models: dict[str, Detector], options: argparse.Namespace
 ) -> None:
-    from corpora.manifest import read_manifest
     from evaluation.conditions import markdown, measure_under, score_under
+    from evaluation.evaluate import labelled_clips
 
-    clips = read_manifest(manifest, options.split)
-    rows = measure_under(clips, score_under(clips, models), models, options.seed)
+    clips = labelled_clips(manifest, options.split)
+    llr = score_under(clips, models, options.max_unreadable)
+    rows = measure_under(clips, llr, models, options.seed)
     if options.json:
         _write_json(options.json, {"split": options.split, "conditions": rows})
     print(markdown(rows))

@@ -97,6 +97,8 @@ def test_evaluating_under_conditions_prints_each_of_them(place, capsys):
     assert [row["condition"] for row in rows] == [*CONDITIONS]
     assert all(f"| {name} | " in out for name in CONDITIONS)
     assert all(0 <= row["value"] <= 1 and row["n"] == 12 for row in rows)
+    code, _, said = run(capsys, "evaluate", "--conditions", *options, "--scores", "scores.csv")
+    assert code == 2 and "leave one of them out" in said
 
 
 def test_a_finished_run_is_not_trained_again_and_another_recipe_is_refused(place, capsys):
