@@ -203,6 +203,12 @@ def packet_loss(x: np.ndarray, share: float, rng: np.random.Generator) -> np.nda
     return out
 
 
+def quantise(x: np.ndarray, bits: float) -> np.ndarray:
+    """Round to 2 ** bits steps from lowest to highest peak: 8 bits, or 16 of a faint recording."""
+    step = 2 * max(float(np.max(np.abs(x))), 1e-9) / 2**bits
+    return (np.round(x / step) * step).astype(np.float32)
+
+
 def fit(x: np.ndarray, n: int) -> np.ndarray:
     """Cut or pad with zeros to n samples."""
     return np.pad(x[:n], (0, max(0, n - len(x)))).astype(np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,6 +83,24 @@ def add_max_unreadable(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="of the clips that may be left out since they cannot be read (default: 0.05)",
     )
+
+
+def add_manifest(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the corpus; see `chosen_manifest`."""
+    parser.add_argument(
+        "--manifest", type=Path, help="the corpus, a CSV (default: HEARSAY_MANIFEST)"
+    )
+
+
+def chosen_manifest(options: argparse.Namespace) -> Path:
+    """The manifest that a command works on: its own, or the environment's."""
+    path = options.manifest or os.environ.get("HEARSAY_MANIFEST")
+    if not path:
+        raise HearsayError(
+            "No corpus is named: add --manifest corpus.csv, or set the environment variable "
+            "HEARSAY_MANIFEST."
+        )
+    return Path(path)
 
 
 def add_detectors(parser: argparse.ArgumentParser, *flags: str, **how: Any) -> None:

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("corpora", "detectors", "evaluation", "explain", "page", "training")
 
 
-@pytest.mark.parametrize("package", ["detectors", "explain", "training"])
+@pytest.mark.parametrize("package", ["detectors", "evaluation", "explain", "training"])
 def test_every_command_of_a_package_is_a_command_of_hearsay(package):
     commands = argparse.ArgumentParser().add_subparsers()
     importlib.import_module(f"{package}.__main__").add_commands(commands)

@@ -1,37 +1,38 @@
-"""python -m training train | calibrate | evaluate | robustness | register | ..."""
+"""python -m training train | calibrate | register | promote | ..., and what evaluation has"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from detectors import bundled
-from detectors.commandline import Commands, add_max_unreadable, count, natural, output, run
+from detectors.commandline import (
+    Commands,
+    add_manifest,
+    add_max_unreadable,
+    chosen_manifest,
+    run,
+)
 from detectors.errors import HearsayError
-from detectors.files import whole
-
-if TYPE_CHECKING:
-    from detectors import Detector
+from evaluation.__main__ import add_commands as add_evaluation_commands
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 2 and a sentence on stderr for input that cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    add_commands(parser.add_subparsers(required=True, metavar="COMMAND"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_commands(commands)
+    add_evaluation_commands(commands)
     return run(parser, arguments)
 
 
 def add_commands(commands: Commands) -> None:
     """Add the parser of each command; its default `command` runs it."""
-
     train = commands.add_parser("train", help="train a detector from a recipe")
     train.set_defaults(command=_train)
     train.add_argument("recipe", type=Path)
-    _add_manifest(train)
+    add_manifest(train)
     train.add_argument("--out", type=Path, help="run folder (default: runs/NAME)")
     train.add_argument("--fold", metavar="K/N", type=_fold, help="hold out fold K (from 0) of N")
     train.add_argument("--data", default="", help="a sentence on the corpus, for the card")
@@ -41,47 +42,9 @@ def add_commands(commands: Commands) -> None:
     calibrate = commands.add_parser("calibrate", help="fit a detector's calibration on dev again")
     calibrate.set_defaults(command=_calibrate)
     calibrate.add_argument("folder", type=Path, help="of the detector, which is replaced")
-    _add_manifest(calibrate)
+    add_manifest(calibrate)
     calibrate.add_argument("--split", default="dev")
     add_max_unreadable(calibrate)
-
-    evaluate = commands.add_parser("evaluate", help="error rates on a labelled manifest")
-    evaluate.set_defaults(command=_evaluate)
-    _add_manifest(evaluate)
-    evaluate.add_argument("--split", help="default: every clip of the manifest")
-    evaluate.add_argument("--models", nargs="*", default=[], help="default: the bundled ones")
-    evaluate.add_argument(
-        "--conditions",
-        action="store_true",
-        help="each clip as a voice message, over the telephone, in noise ... (corpora/channels.py)",
-    )
-    evaluate.add_argument("--json", type=output, metavar="OUT")
-    evaluate.add_argument("--scores", type=output, metavar="CSV", help="each clip's LLRs")
-    evaluate.add_argument("--seed", type=natural, default=0)
-    add_max_unreadable(evaluate)
-
-    recordings = commands.add_parser(
-        "evaluate-recordings", help="long recordings: partly fake ones, and more speech"
-    )
-    recordings.set_defaults(command=_evaluate_recordings)
-    _add_manifest(recordings)
-    recordings.add_argument("--split", required=True, help="held out from training")
-    recordings.add_argument("--models", nargs="+", default=[], help="default: the best bundled one")
-    recordings.add_argument("--fit", action="store_true", help="and write it into their folders")
-    recordings.add_argument("--voices", type=count, default=24, help="and systems, at most")
-    recordings.add_argument("--rounds", type=count, default=1, help="recordings of each")
-    recordings.add_argument("--cache", type=Path, default=Path("runs/windows"), help="of scores")
-    recordings.add_argument("--json", type=output, metavar="OUT")
-    recordings.add_argument("--seed", type=natural, default=0)
-    add_max_unreadable(recordings)
-
-    robustness = commands.add_parser("robustness", help="do harmless changes move the answers?")
-    robustness.set_defaults(command=_robustness)
-    _add_manifest(robustness)
-    robustness.add_argument("--split", default="dev")
-    robustness.add_argument("--models", nargs="*", default=[], help="default: the bundled ones")
-    robustness.add_argument("--clips", type=natural, help="so many, drawn by chance (default: all)")
-    robustness.add_argument("--json", type=output, metavar="OUT")
 
     register = commands.add_parser("register", help="add a trained detector to the registry")
     register.set_defaults(command=_register)
@@ -100,7 +63,7 @@ def add_commands(commands: Commands) -> None:
 
     fakes = commands.add_parser("fakes", help="copy synthesis of a manifest's bona fide clips")
     fakes.set_defaults(command=_fakes)
-    _add_manifest(fakes)
+    add_manifest(fakes)
     fakes.add_argument("--split", default="train")
     fakes.add_argument("--fakers", nargs="+", default=["griffin-lim"])
     fakes.add_argument("--out", type=Path, required=True)
@@ -115,23 +78,6 @@ def add_commands(commands: Commands) -> None:
     card.add_argument("--model", help="its name there (default: the one with the folder's weights)")
 
 
-def _add_manifest(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--manifest", type=Path, help="the corpus, a CSV (default: HEARSAY_MANIFEST)"
-    )
-
-
-def _manifest(options: argparse.Namespace) -> Path:
-    """The manifest that a command works on: its own, or the environment's."""
-    path = options.manifest or os.environ.get("HEARSAY_MANIFEST")
-    if not path:
-        raise HearsayError(
-            "No corpus is named: add --manifest corpus.csv, or set the environment variable "
-            "HEARSAY_MANIFEST."
-        )
-    return Path(path)
-
-
 def _train(options: argparse.Namespace) -> None:
     from .recipe import read_recipe
     from .run import train
@@ -142,7 +88,7 @@ def _train(options: argparse.Namespace) -> None:
         name += f"-fold{fold[0]}of{fold[1]}"
     out = options.out or Path("runs") / name
     texts = (options.data, options.licence)
-    outcome = train(recipe, _manifest(options), out, fold, *texts, options.max_unreadable)
+    outcome = train(recipe, chosen_manifest(options), out, fold, *texts, options.max_unreadable)
     split, figures = list(outcome.detector.config.figures.items())[-1]
     print(f"{outcome.folder}: EER on {split} {figures['eer']:.1%}, run {outcome.run_id}")
 
@@ -156,98 +102,9 @@ def _calibrate(options: argparse.Namespace) -> None:
     detector = Detector.open(options.folder)
     if detector.members:
         raise HearsayError("A fusion is fitted and calibrated in one: train it again.")
-    fitted = calibrate_on(detector, _manifest(options), options.split, options.max_unreadable)
+    fitted = calibrate_on(detector, chosen_manifest(options), options.split, options.max_unreadable)
     fitted.save(options.folder, with_figures(options.folder, fitted.config))
     print(f"{options.folder}: EER on {options.split} {fitted.config.eer(options.split):.1%}")
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    from detectors import load
-    from evaluation.evaluate import evaluate
-    from evaluation.published import baseline
-    from evaluation.tables import markdown
-
-    models = {name: load(name) for name in options.models or bundled()}
-    manifest, most = _manifest(options), options.max_unreadable
-    if options.conditions:
-        if options.scores:
-            raise HearsayError("--scores is not written with --conditions: leave one of them out.")
-        _evaluate_conditions(manifest, models, options)
-        return
-    models |= dict(baseline())
-    result = evaluate(manifest, options.split, models, options.seed, options.scores, most)
-    if options.json:
-        _write_json(options.json, result)
-    print(markdown(result))
-
-
-def _evaluate_conditions(
-    manifest: Path, models: dict[str, Detector], options: argparse.Namespace
-) -> None:
-    from evaluation.conditions import markdown, measure_under, score_under
-    from evaluation.evaluate import labelled_clips
-
-    clips = labelled_clips(manifest, options.split)
-    llr = score_under(clips, models, options.max_unreadable)
-    rows = measure_under(clips, llr, models, options.seed)
-    if options.json:
-        _write_json(options.json, {"split": options.split, "conditions": rows})
-    print(markdown(rows))
-
-
-def _evaluate_recordings(options: argparse.Namespace) -> None:
-    from corpora.manifest import read_manifest
-    from detectors import load
-    from detectors.assessment import ranked
-    from detectors.folder import rewrite_calibration
-    from evaluation.evaluate import folder_of
-    from evaluation.recording_rates import markdown, measure
-    from evaluation.recordings import fit, scored_recordings
-
-    clips = read_manifest(_manifest(options), options.split)
-    sizes = (options.voices, options.rounds, options.seed, options.max_unreadable)
-    rows = {}
-    for name in options.models or [*ranked({name: load(name) for name in bundled()})][:1]:
-        detector = load(name)
-        recordings = scored_recordings(clips, detector, options.cache, *sizes)
-        calibration = detector.config.calibration
-        if options.fit:
-            calibration = fit(recordings, calibration, options.seed)
-            rewrite_calibration(folder_of(name), calibration)
-        rows[name] = measure(recordings, calibration, options.seed)
-        print(f"{name}, {len(recordings)} recordings of {options.split}\n\n{markdown(rows[name])}")
-    if options.json:
-        _write_json(options.json, {"split": options.split, "recordings": rows})
-
-
-def _robustness(options: argparse.Namespace) -> None:
-    import random
-
-    from corpora.manifest import read_manifest
-    from detectors import load
-    from evaluation.robustness import (
-        HARMLESS,
-        LONG_SILENCES,
-        SILENCES,
-        changes,
-        markdown,
-        measure_changes,
-    )
-
-    models = {name: load(name) for name in options.models or bundled()}
-    clips = read_manifest(_manifest(options), options.split)
-    clips = random.Random(0).sample(clips, min(options.clips or len(clips), len(clips)))
-    rows = measure_changes(
-        clips, changes(clips, models, HARMLESS | SILENCES, LONG_SILENCES), models
-    )
-    if options.json:
-        _write_json(options.json, {"split": options.split, "changes": rows})
-    print(markdown(rows))
-
-
-def _write_json(path: Path, value: Any) -> None:
-    with whole(path) as scratch:
-        scratch.write_text(json.dumps(value, indent=1) + "\n")
 
 
 def _register(options: argparse.Namespace) -> None:
@@ -278,7 +135,7 @@ def _fakes(options: argparse.Namespace) -> None:
     from corpora.copy_synthesis import make_copies
 
     made = make_copies(
-        _manifest(options),
+        chosen_manifest(options),
         options.split,
         options.fakers,
         options.out,

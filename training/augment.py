@@ -55,6 +55,7 @@ class Augment:
     bandwidth: Share = 0.12
     codec: Share = 0.2
     packet_loss: Share = 0.0
+    quantisation: Share = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Draw:
     bandwidth: int | None = None  # sample rate in Hz
     codecs: tuple[Codec, ...] = ()  # one after the other
     packet_loss: float | None = None  # share of the packets
+    quantisation: float | None = None  # bits
 
 
 def draw(chances: Augment, samples: int, rng: np.random.Generator) -> Draw:
@@ -94,6 +96,7 @@ def draw(chances: Augment, samples: int, rng: np.random.Generator) -> Draw:
         "offset": rng.uniform(-0.02, 0.02),
         "bandwidth": int(rng.choice(BANDWIDTHS_HZ)),
         "packet_loss": rng.uniform(0.01, 0.1),
+        "quantisation": rng.uniform(6, 11),
     }
     codecs = _draw_codec(rng), _draw_codec(rng)
     return Draw(
@@ -151,6 +154,8 @@ def degrade(x: np.ndarray, drawn: Draw) -> np.ndarray:
         x = channels.encode(x / peak * np.float32(0.9), codec) * np.float32(peak / 0.9)
     if drawn.packet_loss:
         x = channels.packet_loss(x, drawn.packet_loss, rng)
+    if drawn.quantisation:
+        x = channels.quantise(x, drawn.quantisation)
     return x.astype(np.float32)
 
 

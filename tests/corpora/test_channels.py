@@ -60,6 +60,16 @@ def test_lost_packets_are_repeated_and_the_others_stay():
     assert 0.08 < changed.mean() < 0.35
 
 
+@pytest.mark.parametrize("bits", [6, 8.5, 16])
+def test_quantisation_is_off_by_half_a_step_at_most(bits):
+    x = voice(1.0)
+    step = 2 * np.abs(x).max() / 2**bits
+    off = np.abs(channels.quantise(x, bits) - x)
+    assert 0.4 * step < off.max() <= 0.51 * step
+    assert len(np.unique(channels.quantise(x, bits))) <= 2**bits + 1
+    assert not channels.quantise(0 * x, bits).any()
+
+
 def test_gain_control_evens_levels_out_and_suppression_lowers_steady_noise():
     x = voice(4.0)
     uneven = x * np.repeat([0.1, 1.0], 32_000).astype(np.float32)

@@ -176,7 +176,7 @@ def test_evaluation_prints_tables_writes_json_and_goes_into_the_card(place, caps
 
 def test_evaluation_takes_the_bundled_ones_beside_the_baseline(place, capsys, monkeypatch):
     folder = str(place / "runs/small/detector")
-    monkeypatch.setattr("training.__main__.bundled", lambda: [folder])
+    monkeypatch.setattr("evaluation.__main__.bundled", lambda: [folder])
     monkeypatch.setattr("evaluation.published.baseline", lambda: [("theirs", load(folder))])
     manifest = place / "corpus/manifest.csv"
     code, _, _ = run(

@@ -38,8 +38,12 @@ def test_a_bundled_detector_hears_as_its_recipe_says(name):
         made = fusion_config(config, open_members(config))
     else:
         made = detector_config(config)
-    for key in ("architecture", "options", "frontend", "frontend_options", "window", "hop_s"):
+    for key in ("architecture", "frontend", "frontend_options", "window", "hop_s"):
         assert getattr(made, key) == getattr(shipped, key), key
+    options = dict(shipped.options)
+    if getattr(config, "heads", 0):  # averaged into one, side by side
+        assert options.pop("hidden") % config.heads == 0
+    assert made.options == options
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,9 @@ def test_json_holds_every_figure_of_every_method(result, clips):
     own = [row for row in figures["rows"] if row["detector"] == "toy"]
     assert {row["method"] for row in own} == {"occlusion", *BASELINES, ""}
     for method in ("occlusion", *BASELINES):
-        assert {row["metric"] for row in own if row["method"] == method} >= METRICS
+        # all of these clips is speech, and a map of one value everywhere has no ranks
+        unranked = {"mp3", "scrambled"} if method == "voice-activity" else set()
+        assert {row["metric"] for row in own if row["method"] == method} >= METRICS - unranked
     every = row(figures, "occlusion", "time all", "auc")
     assert every["n"] == 2 * len(clips)  # a faker seen and one unseen
     numbers = [row(figures, "occlusion", f"time{part}", "auc") for part in ("", " seen", " unseen")]
