@@ -66,7 +66,7 @@ def add_commands(commands: Commands) -> None:
         action="store_true",
         help="for slow methods: splices that flip the verdict",
     )
-    evaluate.add_argument("--dev-thresholds", type=Path, metavar="JSON", help="from split dev")
+    evaluate.add_argument("--dev", type=Path, metavar="JSON", help="from split dev")
     evaluate.add_argument("--json", type=output, metavar="OUT")
     evaluate.add_argument("--out", type=output, metavar="FOLDER", help="merge into its NAME.json")
     add_max_unreadable(evaluate)
@@ -137,7 +137,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         checks=options.checks,
         seed=options.seed,
         flipped_only=options.flipped_only,
-        thresholds=options.dev_thresholds,
+        dev=options.dev,
         out=options.json,
         measured=options.out,
         max_unreadable=options.max_unreadable,

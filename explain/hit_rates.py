@@ -37,6 +37,8 @@ class HitRate:
         pointing: Share of the splices in which the highest place lies, with its interval.
         chance: That share for pointing blindly.
         n: Splices.
+        dev_auc: The AUC on other recordings, which methods are chosen by so that those that are
+            quoted have no part in it; None where it was not measured there.
         baseline_auc: Best AUC on the same splices of a map that knows nothing of the detector;
             None where none was measured.
 
@@ -49,6 +51,7 @@ class HitRate:
     pointing_interval: tuple[float, float] | None
     chance: float | None
     n: int
+    dev_auc: float | None
     baseline_auc: float | None
 
     @property
@@ -92,6 +95,7 @@ def hit_rate(detector: Detector, method: str, axis: str | None = None) -> HitRat
         pointing_interval=_interval(pointing_interval),
         chance=own.get(f"{axis}/chance", [None])[0],
         n=n,
+        dev_auc=own.get(f"{axis}/auc on dev", [None])[0],
         baseline_auc=max(baselines, default=None),
     )
 
@@ -117,18 +121,25 @@ def best(
 ) -> str | None:
     """Of the wanted methods that beat the baselines, the one that finds splices of an axis best.
 
-    AUCs are compared as they are printed, to two digits; of equals, and where nothing has been
-    measured, it is the first. None if none of them reaches the AUC `least`.
+    AUCs are compared as they are printed, to two digits, and those on dev where there are any; of
+    equals, and where nothing has been measured, it is the first. None if none of them reaches the
+    AUC `least`.
     """
     known = methods(detector)
-    aucs: dict[str, float] = {}
-    for method in wanted:
-        if method in known:
-            rate = hit_rate(detector, method, axis)
-            auc = round(rate.auc, 2) if rate else 0.0
-            if rate is None or (rate.beats_baselines and auc >= least):
-                aucs[method] = auc
-    return max(aucs, key=lambda method: aucs[method], default=None)
+    rates = {name: hit_rate(detector, name, axis) for name in wanted if name in known}
+    on_dev = any(rate and rate.dev_auc is not None for rate in rates.values())
+
+    def rank(method: str) -> float:
+        rate = rates[method]
+        auc = rate and (rate.dev_auc if on_dev else rate.auc)
+        return round(auc or 0.0, 2)
+
+    good = [
+        name
+        for name, rate in rates.items()
+        if rate is None or (rate.beats_baselines and round(rate.auc, 2) >= least)
+    ]
+    return max(good, key=rank, default=None)
 
 
 def default_method(detector: Detector) -> str:

@@ -25,6 +25,7 @@ from .evaluate import evaluate
 from .tables import SCORES, exact, markdown
 
 EXPERIMENT = "explanations"
+UNMEASURED: Mapping[str, Any] = {"rows": (), "digests": {}}
 QUOTED = {  # condition -> metrics: what the page and the documents say, kept by `merge`
     "time": ("auc", "pointing", "chance"),
     "band": ("auc", "pointing", "chance"),
@@ -45,7 +46,7 @@ def report(
     checks: int = 10,
     seed: int = 0,
     flipped_only: bool = False,
-    thresholds: Path | None = None,
+    dev: Path | None = None,
     out: Path | None = None,
     measured: Path | None = None,
     track: bool = False,
@@ -55,7 +56,8 @@ def report(
 
     Args:
         clips: That many bona fide clips of the split; all if None.
-        thresholds: The JSON file of an evaluation on dev.
+        dev: The JSON file of an evaluation on dev, whose thresholds F1 is taken at, and by whose
+            AUCs methods are chosen from then on.
         out: JSON of the result; each clip's trials are kept beside it as NAME.clips.jsonl, from
             which a killed run goes on.
         measured: Folder of one file a detector that the result is merged into, see `merge`.
@@ -65,7 +67,7 @@ def report(
     Raises:
         HearsayError: Bad input, or the store of MLflow cannot be reached.
     """
-    dev = _rows(thresholds) if thresholds else []
+    on_dev = _result(dev) if dev else UNMEASURED
     chosen = sample(manifest, split, clips, seed, "bonafide")
     opened = {name: load(name) for name in detectors}
     with tempfile.TemporaryDirectory(prefix="hearsay-") as folder:
@@ -78,7 +80,7 @@ def report(
             checks=checks,
             seed=seed,
             flipped_only=flipped_only,
-            dev=dev,
+            dev=on_dev["rows"],
             max_unreadable=max_unreadable,
         )
         result = {"split": split, **result, "rows": [*result["rows"], *_memory(result["rows"])]}
@@ -86,13 +88,18 @@ def report(
         if out:
             write(out, json.dumps(result, indent=1, allow_nan=False) + "\n")
         if measured:
-            merge(measured, {name: d.config.name for name, d in opened.items()}, result)
+            merge(measured, {name: d.config.name for name, d in opened.items()}, result, on_dev)
         if track:
             log(result, text, trials)
     return text
 
 
-def merge(folder: Path, names: Mapping[str, str], result: Mapping[str, Any]) -> None:
+def merge(
+    folder: Path,
+    names: Mapping[str, str],
+    result: Mapping[str, Any],
+    dev: Mapping[str, Any] = UNMEASURED,
+) -> None:
     """Put a result's figures into FOLDER/NAME.json, one file a detector; see `explain.hit_rates`.
 
     Of a figure that was measured before, the one over more splices or clips counts, and of equals
@@ -100,7 +107,9 @@ def merge(folder: Path, names: Mapping[str, str], result: Mapping[str, Any]) -> 
 
     Args:
         names: Name of a detector in the result -> the one that its file gets.
+        dev: Another result, on dev: the AUCs of the same detectors, by digest, go beside.
     """
+    at_home = {digest: name for name, digest in dev["digests"].items()}
     folder.mkdir(exist_ok=True)
     for detector, name in names.items():
         path = folder / (re.sub(r"[^\w.-]", "-", name) + ".json")
@@ -117,6 +126,7 @@ def merge(folder: Path, names: Mapping[str, str], result: Mapping[str, Any]) -> 
                 table = old | {"clips": max(old["clips"], table["clips"])}
         known = table["methods"]
         for method, own in _figures(result, detector).items():
+            own |= _aucs(dev["rows"], at_home.get(table["digest"]), method)
             other = known.setdefault(method, {"clips": 0})
             own["clips"] = max(own["clips"], other["clips"])
             other |= {k: v for k, v in own.items() if k not in other or _size(v) >= _size(other[k])}
@@ -138,6 +148,16 @@ def _figures(result: Mapping[str, Any], detector: str) -> dict[str, dict[str, An
                 if f"{row['condition']}/auc" in own and row["condition"] in ("time", "band"):
                     own[f"{row['condition']}/auc of {row['method']}"] = _rounded(row)
     return made
+
+
+def _aucs(rows: Sequence[Row], detector: str | None, method: str) -> dict[str, Any]:
+    """{"axis/auc on dev": figure} of a method on a detector."""
+    return {
+        f"{row['condition']}/auc on dev": _rounded(row)
+        for row in rows
+        if (row["detector"], row["method"], row["metric"]) == (detector, method, "auc")
+        and row["condition"] in ("time", "band")
+    }
 
 
 def _size(figure: list[Any] | int) -> int:
@@ -185,12 +205,12 @@ def log(result: Mapping[str, Any], text: str, trials: Path) -> None:
             run.folder(Path(folder), "explanations")
 
 
-def _rows(path: Path) -> list[Row]:
-    """The rows of a result."""
+def _result(path: Path) -> dict[str, Any]:
+    """{rows, digests} of a result's file."""
     try:
-        rows: list[Row] = json.loads(path.read_text())["rows"]
+        result = json.loads(path.read_text())
+        return {"rows": list(result["rows"]), "digests": dict(result["digests"])}
     except OSError as error:
         raise ExplainError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ExplainError(f"{path} is no result of `python -m explain evaluate`.") from error
-    return rows

@@ -264,6 +264,12 @@ def test_figures_are_merged_into_one_file_a_detector(result, monkeypatch, tmp_pa
     assert "noise/deletion" in own
     monkeypatch.setattr("explain.hit_rates.MEASURED", tmp_path)
     assert hit_rate(subject, "occlusion").auc == 0.9
+    # the AUCs of the same weights on dev go beside
+    at_home = {**every, "detector": "here", "condition": "time", "value": 0.3}
+    dev = {"rows": [at_home], "digests": {"here": subject.digest}}
+    merge(tmp_path, {"toy": "toy/two"}, more, dev)
+    assert json.loads(path.read_text())["methods"]["occlusion"]["time/auc on dev"][0] == 0.3
+    assert json.loads(path.read_text())["methods"]["occlusion"]["time/auc"][0] == 0.9
     merge(tmp_path, {"toy": "toy/two"}, {**more, "digests": {"toy": "retrained"}})
     assert set(json.loads(path.read_text())["methods"]["occlusion"]) == {"clips", "time/auc"}
 
@@ -331,8 +337,8 @@ def test_bench_measures_in_a_fresh_process_and_the_naive_game_agrees():
         (["--manifest", "none.csv"], "There is no manifest at none.csv"),
         (["--manifest", "{m}", "--split", "nowhere"], "no clips of the split 'nowhere'"),
         (["--manifest", "{m}", "--detectors", "nobody"], "There is no detector 'nobody'"),
-        (["--manifest", "{m}", "--dev-thresholds", "none.json"], "none.json cannot be read"),
-        (["--manifest", "{m}", "--dev-thresholds", "."], ". cannot be read: Is a directory"),
+        (["--manifest", "{m}", "--dev", "none.json"], "none.json cannot be read"),
+        (["--manifest", "{m}", "--dev", "."], ". cannot be read: Is a directory"),
         (
             ["--manifest", "{m}", "--methods", "tarot", "--detectors", "cnn"],
             "'tarot' explains none",
