@@ -12,10 +12,11 @@ from toys import hiss
 from voice import voice
 
 from detectors import BUNDLED, bundled, registry
+from detectors.frontends.prosody import GROUPS
 from explain import METHODS
 
 EXAMPLES = Path(__file__).parents[2] / "page" / "examples"
-QUICK = ("cnn", "res-tssdnet")
+QUICK = ("cnn", "prosody")
 PRIOR_IN_VERDICT = "document.querySelector('#verdict').innerText.includes('1 in 100 recordings')"
 pytestmark = [
     pytest.mark.slow,
@@ -236,15 +237,17 @@ def test_another_method_is_drawn_with_how_often_it_is_right(browser, quick):
     page = explained_page(browser, quick)
     assert not page.inner_text("#look").strip()  # nothing runs before it is asked for
     choose(page, "method", "Occlusion")
-    choose(page, "explained", "res-tssdnet")  # on most others loudness finds bands as well
+    page.click("#explain")
+    page.wait_for_selector("#look .hit")
+    assert "times in 10" in page.inner_text("#look .hit")
+    choose(page, "explained", "prosody")
     page.wait_for_function(
-        f"document.querySelector('#method input').value === '{METHODS['sliding-window'].title}'"
+        f"document.querySelector('#method input').value === '{METHODS['shapley-multigrid'].title}'"
     )
-    choose(page, "method", "Shapley values by band")
+    choose(page, "method", METHODS["shapley-groups"].title)
     page.click("#explain")
     page.wait_for_selector("#look .names")
-    assert page.locator("#look .names dd").count() == 8
-    assert "times in 10" in page.inner_text("#look .hit")
+    assert page.locator("#look .names dd").count() == len(GROUPS)
     page.close()
 
 
