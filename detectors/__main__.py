@@ -79,10 +79,10 @@ def _score(options: argparse.Namespace) -> int:
 
 
 def _sentence(found: Assessment) -> str:
-    if found.error or found.facts is None:
+    if found.error:
         return f"{found.file}: {found.error}"
     each = ", ".join(f"{model.name} {model.p_fake:.0%}" for model in found.models)
-    notes = "".join(f"; {note}" for note in (*found.facts.notes, *found.notices))
+    notes = "".join(f"\n  {note}" for note in (*found.cautions, *found.notices))
     parts = f": {in_words(found.stretches)}; of the whole" if found.stretches else ","
     return (
         f"{found.file}: {found.verdict}{parts} P(fake) {found.p_fake:.0%}, "

@@ -21,6 +21,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from .audio import AudioError, Facts, Waveform, read
+from .cautions import cautions
 from .config import Calibration, Verdict
 from .detector import Detector, Score, Window
 from .scoring import ScoringSession
@@ -79,8 +80,8 @@ class Assessment:
     verdict, p_fake, llr, windows and stretches are those of `detector`, the best on dev unless
     another was asked for; null where there is no verdict, and then error is a sentence that says
     why and error_kind its kind in a word. prior: share of fakes among recordings like this one.
-    models: all detectors, the best first. facts: of the recording. notices: what went wrong on the
-    way.
+    models: all detectors, the best first. facts: of the recording. cautions: what about it makes
+    this verdict weaker, in sentences. notices: what went wrong on the way.
     """
 
     file: str | None = None
@@ -93,6 +94,7 @@ class Assessment:
     stretches: tuple[Stretch, ...] = ()
     models: tuple[DetectorResult, ...] = ()
     facts: Facts | None = None
+    cautions: tuple[str, ...] = ()
     read_ms: float | None = None
     error: str | None = None
     error_kind: str | None = None
@@ -118,6 +120,7 @@ class Assessment:
                 self.prior,
                 models=self.models,
                 facts=self.facts,
+                cautions=self._cautions(),
                 read_ms=self.read_ms,
                 error=reason,
                 error_kind="no-detector",
@@ -132,7 +135,12 @@ class Assessment:
             detector=name,
             windows=main.windows,
             stretches=main.stretches,
+            cautions=(*self._cautions(), *main.notes),
         )
+
+    def _cautions(self) -> tuple[str, ...]:
+        """Those that hold whichever detector gives the verdict."""
+        return () if self.facts is None else cautions(self.facts)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""
@@ -173,7 +181,8 @@ def assess_by_each(
 
     A detector that gives no usable number is left out, and a notice says so.
     """
-    found, scorer = Assessment(prior=prior, facts=wave.facts), ScoringSession(wave)
+    found = Assessment(prior=prior, facts=wave.facts, cautions=cautions(wave.facts))
+    scorer = ScoringSession(wave)
     for name, detector in ranked(detectors).items():
         yield found
         started = time.perf_counter()

@@ -84,9 +84,13 @@ def _signature() -> ModelSignature:
     words = [ColSpec("string", name, required=False) for name in ("verdict", "error")]
     numbered = [Property(name, "double") for name in ("start_s", "end_s", "llr")]
     stretches = Array(Object([*numbered, Property("verdict", "string")]))
+    lists = [
+        ColSpec(kind, name, required=False)
+        for name, kind in (("stretches", stretches), ("cautions", Array("string")))
+    ]
     return ModelSignature(
         inputs=Schema([ColSpec("string", "audio")]),  # lists of samples pass as well
-        outputs=Schema([*numbers, *words, ColSpec(stretches, "stretches", required=False)]),
+        outputs=Schema([*numbers, *words, *lists]),
         params=ParamSchema([ParamSpec("prior", "double", 0.5)]),
     )
 

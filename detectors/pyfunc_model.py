@@ -7,7 +7,7 @@ base64 or mono samples at 16 kHz:
     {"dataframe_split": {"columns": ["audio"], "data": [["UklGRiR9AABXQVZF..."]]}}
     {"inputs": {"audio": [[0.0, 0.012, -0.007]]}, "params": {"prior": 0.1}}
 
-The answer has p_fake, llr, verdict, stretches and error for each row, in the same order.
+The answer has p_fake, llr, verdict, stretches, cautions and error for each row, in the same order.
 """
 
 import base64
@@ -22,7 +22,7 @@ from detectors import AudioError, Detector
 from detectors.assessment import assess
 from detectors.audio import RATE
 
-COLUMNS = ("p_fake", "llr", "verdict", "stretches", "error")  # of an Assessment
+COLUMNS = ("p_fake", "llr", "verdict", "stretches", "cautions", "error")  # of an Assessment
 
 
 class ServedDetector(PythonModel):

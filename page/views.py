@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from markupsafe import Markup
 
-from detectors import Facts, Waveform
+from detectors import Waveform
 from detectors.assessment import DetectorResult
 from detectors.registry import Version
 from detectors.stretches import in_words
@@ -24,7 +24,6 @@ from .report import EMPTY, Report
 from .spectrogram import loudest_cells, spectrogram
 
 NAMES = ("verdict", "seconds", "timeline", "bands", "detectors", "facts")
-LOW_KBPS = 40  # below which codecs change a voice audibly
 VARIANTS = {
     "original": "As it is",
     "trimmed": "Without the silence before and after",
@@ -105,25 +104,7 @@ def facts_panel(report: Report) -> str:
         ("Clipped", f"{100 * facts.clipped:.2g} % of the samples"),
         ("Sound reaches up to", f"{facts.bandwidth_hz / 1000:.1f} kHz"),
     )
-    notes = report.results[0].notes if report.results else ()
-    return render("facts", facts=rows, cautions=[*cautions(facts), *notes])
-
-
-def cautions(facts: Facts) -> list[str]:
-    """What about a recording makes a verdict on it weaker, in sentences."""
-    notes = [f"{note[:1].upper()}{note[1:]}." for note in facts.notes]
-    if facts.speech_seconds < 2:
-        notes.append("There is little speech in it: two seconds or more give a firmer verdict.")
-    if facts.kbps is not None and facts.kbps < LOW_KBPS:
-        notes.append(
-            f"It is compressed hard ({facts.codec}, {facts.kbps:.0f} kbit/s), like voice messages: "
-            "that blurs the traces of synthesis, and more real voices are taken for fake."
-        )
-    if facts.bandwidth_hz < 4400:
-        notes.append("It sounds like a telephone: much of what tells fakes apart is filtered out.")
-    if facts.clipped > 0.001:
-        notes.append("It is clipped: distortion can be mistaken for a trace of synthesis.")
-    return notes
+    return render("facts", facts=rows, cautions=report.assessment.cautions)
 
 
 def notices(sentences: Sequence[str]) -> str:

@@ -137,7 +137,7 @@ def test_a_damaged_file_is_said_to_be_one(clip, capsys):
     whole = clip.read_bytes()
     clip.write_bytes(whole[: len(whole) // 2])
     code, said, _ = run(capsys, "score", clip, "--models", "cnn")
-    assert code == 0 and "; truncated: decoded" in said
+    assert code == 0 and "\n  Truncated: decoded" in said
 
 
 def test_a_name_of_no_encoding_does_not_end_the_run(clip, capsys):

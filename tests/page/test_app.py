@@ -110,6 +110,15 @@ def test_programs_get_the_published_answer(page, clip):
     assert "nobody" in page.analyze(clip, 0.2, "nobody")["error"]
 
 
+def test_programs_get_the_cautions_that_the_page_shows(page, tmp_path):
+    soundfile.write(tmp_path / "telephone.wav", voice(3.0)[::2], RATE // 2, subtype="ULAW")
+    path = str(tmp_path / "telephone.wav")
+    said = page.analyze(path, 0.5)["cautions"]
+    assert any("like a telephone" in sentence for sentence in said)
+    shown = text(analysed(page, path)[page.panels["facts"]])
+    assert all(sentence in shown for sentence in said)
+
+
 def test_another_method_the_evidence_and_the_audit_on_demand(page, clip):
     report = analysed(page, clip)[page.report]
     panel = page.on_demand
