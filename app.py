@@ -13,25 +13,33 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import signal
+import socket
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from detectors import BUNDLED, bundled
 from detectors.assessment import assess
+from detectors.errors import HearsayError
 from detectors.pool import DetectorPool
 from detectors.runtime import prepare
 from page import service, views
+from page.access import Access, access
+from page.guard import Guard
 from page.on_demand_panel import OnDemandPanel, playable
 from page.pipeline import LONGEST_S, analyse
 from page.rendering import render
 from page.report import EMPTY, Report
+from page.uploads import in_uploads
 
 HERE = Path(__file__).parent
 EXAMPLES = sorted((HERE / "page" / "examples").glob("*.flac"))
@@ -208,32 +216,56 @@ def theme() -> gr.themes.Base:
     return look.set(slider_color="*neutral_500")
 
 
-def launch(page: Page, host: str, port: int) -> None:
-    """Serve until the process is told to stop."""
-    _, address, _ = page.blocks.launch(
-        server_name=host,
-        server_port=port,
-        share=False,
-        quiet=True,
-        prevent_thread_lock=True,
+def served(page: Page, allowed: Access) -> FastAPI:
+    """The page as a web application, behind its guard."""
+    files = [str(path) for path in EXAMPLES]
+    front = FastAPI(
+        openapi_url=None,
+        middleware=[
+            Middleware(
+                TrustedHostMiddleware, allowed_hosts=list(allowed.hosts), www_redirect=False
+            ),
+            Middleware(
+                Guard,
+                access=allowed,
+                blocks=page.blocks,
+                holds=lambda path: path in files or in_uploads(path),
+            ),
+        ],
+    )
+    return gr.mount_gradio_app(
+        front,
+        page.blocks,
+        path="/",
+        root_path=allowed.url or None,
         show_error=False,
-        strict_cors=True,
         ssr_mode=False,
+        mcp_server=False,
         max_file_size="20mb",
         run_history=False,
         enable_monitoring=False,
         footer_links=[],
-        allowed_paths=[str(HERE / "page" / "examples")],
-        favicon_path=None,
+        allowed_paths=files,
         theme=theme(),
         css_paths=HERE / "page" / "style.css",
         head=f"<script>{(HERE / 'page' / 'player.js').read_text()}</script>",
     )
-    print(f"Hearsay is at {address}", flush=True)
-    try:
-        threading.Event().wait()  # block_thread of Gradio would swallow Ctrl-C
-    finally:
-        page.blocks.close(verbose=False)
+
+
+def launch(page: Page, host: str, port: int, allowed: Access) -> None:
+    """Serve until the process is told to stop."""
+    config = uvicorn.Config(
+        served(page, allowed),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(allowed.proxies),
+        forwarded_allow_ips=allowed.proxies,
+        timeout_graceful_shutdown=3,
+    )
+    with socket.create_server((host, port)) as listening:
+        print(f"Hearsay is at http://{host}:{port}/", flush=True)
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def main(names: Sequence[str] = ()) -> None:
@@ -247,6 +279,10 @@ def main(names: Sequence[str] = ()) -> None:
     if not port.isdigit():
         sys.exit(f"PORT is a number, not '{port}'.")
     host = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
+    try:
+        allowed = access(os.environ, host)
+    except HearsayError as error:
+        sys.exit(str(error))
     folders = [BUNDLED / name for name in names or bundled()]
     with tempfile.TemporaryDirectory(prefix="hearsay-") as uploads:
         os.environ["GRADIO_TEMP_DIR"] = uploads
@@ -254,7 +290,7 @@ def main(names: Sequence[str] = ()) -> None:
         page = Page(pool)
         service.start(pool, folders)
         try:
-            launch(page, host, int(port))
+            launch(page, host, int(port), allowed)
         except OSError as error:
             sys.exit(f"The page did not start: {error}")
 
