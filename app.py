@@ -15,8 +15,8 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.routing import Route
 
 from detectors import BUNDLED, bundled
 from detectors.assessment import assess
@@ -34,12 +35,12 @@ from detectors.pool import DetectorPool
 from detectors.runtime import prepare
 from page import service, views
 from page.access import Access, access
-from page.guard import Guard
+from page.guard import UPLOAD, Guard
 from page.on_demand_panel import OnDemandPanel, playable
-from page.pipeline import LONGEST_S, analyse
+from page.pipeline import LARGEST_BYTES, LONGEST_S, analyse
 from page.rendering import render
 from page.report import EMPTY, Report
-from page.uploads import in_uploads
+from page.uploads import Redacted, Uploads, own_folder
 
 HERE = Path(__file__).parent
 EXAMPLES = sorted((HERE / "page" / "examples").glob("*.flac"))
@@ -52,9 +53,7 @@ class Page:
 
     def __init__(self, pool: DetectorPool) -> None:
         self.pool = pool
-        with gr.Blocks(
-            title="Hearsay", analytics_enabled=False, delete_cache=(600, 3600)
-        ) as self.blocks:
+        with gr.Blocks(title="Hearsay", analytics_enabled=False) as self.blocks:
             self._lay_out()
             self._connect()
             self._api()
@@ -216,11 +215,12 @@ def theme() -> gr.themes.Base:
     return look.set(slider_color="*neutral_500")
 
 
-def served(page: Page, allowed: Access) -> FastAPI:
+def served(page: Page, allowed: Access, uploads: Uploads) -> FastAPI:
     """The page as a web application, behind its guard."""
     files = [str(path) for path in EXAMPLES]
     front = FastAPI(
         openapi_url=None,
+        routes=[Route(UPLOAD, uploads.take, methods=["POST"])],  # in place of Gradio's
         middleware=[
             Middleware(
                 TrustedHostMiddleware, allowed_hosts=list(allowed.hosts), www_redirect=False
@@ -229,7 +229,7 @@ def served(page: Page, allowed: Access) -> FastAPI:
                 Guard,
                 access=allowed,
                 blocks=page.blocks,
-                holds=lambda path: path in files or in_uploads(path),
+                holds=lambda path: path in files or uploads.holds(path),
             ),
         ],
     )
@@ -241,7 +241,7 @@ def served(page: Page, allowed: Access) -> FastAPI:
         show_error=False,
         ssr_mode=False,
         mcp_server=False,
-        max_file_size="20mb",
+        max_file_size=LARGEST_BYTES,
         run_history=False,
         enable_monitoring=False,
         footer_links=[],
@@ -252,10 +252,10 @@ def served(page: Page, allowed: Access) -> FastAPI:
     )
 
 
-def launch(page: Page, host: str, port: int, allowed: Access) -> None:
+def launch(page: Page, host: str, port: int, allowed: Access, uploads: Uploads) -> None:
     """Serve until the process is told to stop."""
     config = uvicorn.Config(
-        served(page, allowed),
+        served(page, allowed, uploads),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -284,13 +284,15 @@ def main(names: Sequence[str] = ()) -> None:
     except HearsayError as error:
         sys.exit(str(error))
     folders = [BUNDLED / name for name in names or bundled()]
-    with tempfile.TemporaryDirectory(prefix="hearsay-") as uploads:
-        os.environ["GRADIO_TEMP_DIR"] = uploads
+    with own_folder() as folder, redirect_stderr(Redacted(sys.stderr, folder)):
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)
         pool = DetectorPool(folders)
         page = Page(pool)
         service.start(pool, folders)
+        uploads = Uploads(folder)
+        uploads.sweep_by_and_by()
         try:
-            launch(page, host, int(port), allowed)
+            launch(page, host, int(port), allowed, uploads)
         except OSError as error:
             sys.exit(f"The page did not start: {error}")
 

@@ -284,7 +284,7 @@ def _problem(component: Any, value: Any) -> str:
         low, high = component.minimum, component.maximum
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return "" if number and low <= value <= high else f"{label}: a number, {low} to {high}."
-    if isinstance(component, gr.Audio):
+    if isinstance(component, gr.Audio | gr.File):
         file = isinstance(value, dict) and isinstance(value.get("path"), str)
         return "" if file or value is None else f"{label}: a file that was uploaded."
     if isinstance(component, gr.State):  # Gradio keeps it itself

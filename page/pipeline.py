@@ -23,6 +23,7 @@ from . import describe
 from .report import MethodChoice, Report
 
 LONGEST_S = 600.0
+LARGEST_BYTES = 200 << 20
 GOOD = 0.80  # AUC of finding planted edits from which on seconds are lit without being asked for
 
 

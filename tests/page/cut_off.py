@@ -89,15 +89,16 @@ def loopback_up() -> None:
         fcntl.ioctl(any_socket, 0x8914, request)  # SIOCSIFFLAGS
 
 
-def started() -> None:
+def started(folder: Path) -> None:
     """The page, with nothing in service, in a thread."""
     import uvicorn
 
     import app
     from page.access import Access
+    from page.uploads import Uploads
 
     page = app.Page(SimpleNamespace(detectors=list, notices=()))  # type: ignore[arg-type]
-    guarded = app.served(page, Access(per_minute=1_000_000))
+    guarded = app.served(page, Access(per_minute=1_000_000), Uploads(folder))
     server = uvicorn.Server(uvicorn.Config(guarded, HOST, PORT, log_level="critical"))
     threading.Thread(target=server.run, daemon=True).start()
     while not server.started:
@@ -108,7 +109,7 @@ def main() -> None:
     loopback_up()
     with tempfile.TemporaryDirectory() as uploads:
         os.environ |= {"GRADIO_TEMP_DIR": uploads, "GRADIO_ANALYTICS_ENABLED": "False"}
-        started()
+        started(Path(uploads))
         before, answers = sent(), []
         for method, path, body in requests():
             connection = http.client.HTTPConnection(HOST, PORT, timeout=30)
