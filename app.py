@@ -220,7 +220,10 @@ def served(page: Page, allowed: Access, uploads: Uploads) -> FastAPI:
     files = [str(path) for path in EXAMPLES]
     front = FastAPI(
         openapi_url=None,
-        routes=[Route(UPLOAD, uploads.take, methods=["POST"])],  # in place of Gradio's
+        routes=[  # in place of Gradio's
+            Route(UPLOAD, uploads.take, methods=["POST"]),
+            Route(f"{UPLOAD}_progress", uploads.progress),
+        ],
         middleware=[
             Middleware(
                 TrustedHostMiddleware, allowed_hosts=list(allowed.hosts), www_redirect=False

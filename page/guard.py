@@ -274,7 +274,9 @@ def input_problem(blocks: gr.Blocks, body: dict[str, Any], name: str = "") -> st
     inputs = functions[0].inputs
     if not isinstance(data, list) or len(data) != len(inputs) or body.get("batched"):
         return f"data is a list of {len(inputs)} values."
-    problems = (_problem(part, value) for part, value in zip(inputs, data, strict=True))
+    problems = [_problem(part, value) for part, value in zip(inputs, data, strict=True)]
+    if functions[0].api_visibility == "public" and None in data:
+        problems.append("null is no value here: a call gives all of them.")
     return next((problem for problem in problems if problem), "")
 
 

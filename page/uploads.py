@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import io
+import json
 import logging
 import os
 import re
@@ -16,8 +17,9 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -28,7 +30,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Message, Receive
 
 from .guard import STALLED_S, Refused
@@ -66,6 +68,20 @@ class Redacted(io.TextIOBase):
         self.stream.flush()
 
 
+@dataclass
+class Arriving:
+    """An upload on its way: bytes so far, and the name by which the browser knows it."""
+
+    name: str = ""
+    size: int = 0
+
+    def add(self, body: bytes) -> None:
+        if not self.size:  # the form's first part begins with it
+            named = re.search(rb'filename="([^"\r\n]*)"', body[:FRAME])
+            self.name = named[1].decode(errors="replace") if named else ""
+        self.size += len(body)
+
+
 class Uploads:
     """The folder, and the route by which recordings come into it.
 
@@ -88,6 +104,7 @@ class Uploads:
         self.largest, self.quota, self.free = largest, quota, free
         self.stalled_s = stalled_s
         self.coming = 0  # bytes of uploads on their way; of the event loop's thread
+        self.arriving: dict[str, Arriving] = {}  # those whose progress can be asked for
 
     def holds(self, path: str) -> bool:
         """Is it a file in the folder, and not by a link that leads out of it?"""
@@ -100,9 +117,11 @@ class Uploads:
 
     async def take(self, request: Request) -> Response:
         """POST of one file: its path in a list, as Gradio's clients expect it, or a sentence."""
+        number, arriving = request.query_params.get("upload_id", ""), Arriving()
         try:
             with self._room_for(_length(request)), anyio.fail_after(LONGEST_S):
-                steady = Request(request.scope, self._steady(request.receive))
+                self.arriving[number] = arriving
+                steady = Request(request.scope, self._steady(request.receive, arriving))
                 return JSONResponse([await self._taken(steady)])
         except Refused as refused:
             return refused.response(request.url.path)
@@ -113,6 +132,27 @@ class Uploads:
         except OSError as error:
             LOG.error("An upload could not be written: errno %s", error.errno)
             return Refused(507, FULL, FULL_S).response(request.url.path)
+        finally:
+            self.arriving.pop(number, None)
+
+    async def progress(self, request: Request) -> Response:
+        """GET how much of an upload has arrived since the last event, as Gradio's browser asks."""
+        number = request.query_params.get("upload_id", "")
+        for _ in range(30):  # it is asked for before the upload begins
+            if number in self.arriving:
+                return StreamingResponse(self._events(number), media_type="text/event-stream")
+            await anyio.sleep(0.1)
+        return PlainTextResponse("There is no such upload.", 404)
+
+    async def _events(self, number: str) -> AsyncIterator[str]:
+        told = 0
+        while (arriving := self.arriving.get(number)) is not None:
+            more, told = arriving.size - told, arriving.size
+            if more:
+                said = {"msg": "update", "orig_name": arriving.name, "chunk_size": more}
+                yield f"data: {json.dumps(said)}\n\n"
+            await anyio.sleep(0.2)
+        yield f"data: {json.dumps({'msg': 'done'})}\n\n"
 
     @contextmanager
     def _room_for(self, size: int) -> Iterator[None]:
@@ -134,10 +174,12 @@ class Uploads:
         most = self.largest >> 20
         return Refused(413, f"The file is larger than {most} MB, the most that this page takes.")
 
-    def _steady(self, receive: Receive) -> Receive:
+    def _steady(self, receive: Receive, arriving: Arriving) -> Receive:
         async def received() -> Message:
             with anyio.fail_after(self.stalled_s):
-                return await receive()
+                message = await receive()
+            arriving.add(message.get("body", b""))
+            return message
 
         return received
 

@@ -114,7 +114,7 @@ def test_what_was_checked_is_what_is_read_behind():
 @pytest.mark.parametrize("prior", ['"x"', "NaN", "Infinity", "null", "true", "2", "[0.5]", "1e999"])
 def test_a_wrong_value_is_a_sentence(prior):
     client, seen = asked_of()
-    text = f'{{"data": [null, {prior}]}}'
+    text = f'{{"data": [{{"path": "/up/a.wav"}}, {prior}]}}'
     answer = client.post("/gradio_api/call/analyze", content=text)
     assert answer.status_code == 400 and answer.json()["detail"].endswith(".") and not seen
 
@@ -123,6 +123,7 @@ def test_a_call_of_nothing_is_a_sentence():
     client, seen = asked_of()
     for path, body in (
         ("call/nothing", {"data": []}),
+        ("call/analyze", {"data": [None, 0.5]}),
         ("queue/join", {"data": [None, 0.5], "fn_index": 7}),
         ("queue/join", {"data": [None, 0.5], "fn_index": "0"}),
         ("queue/join", {"data": [None], "fn_index": 0}),
@@ -165,7 +166,7 @@ def test_an_error_behind_is_a_sentence_and_its_message_stays_out_of_the_log(capl
 
 def test_a_full_queue_is_a_sentence_with_a_time():
     client, _ = asked_of(answer=JSONResponse({"detail": "Queue is full."}, 503))
-    answer = call(client, None, 0.5)
+    answer = call(client, file_data("/up/a.wav"), 0.5)
     assert answer.status_code == 503 and answer.headers["Retry-After"] == "60"
     assert answer.json()["detail"] == (
         "The page is busy with other recordings. Please try again in a minute."
@@ -174,7 +175,7 @@ def test_a_full_queue_is_a_sentence_with_a_time():
 
 def test_who_asks_too_often_is_told_when_to_come_again():
     client, seen = asked_of(Access(per_minute=3))
-    answers = [call(client, None, 0.5) for _ in range(5)]
+    answers = [call(client, file_data("/up/a.wav"), 0.5) for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
     assert 1 <= int(answers[-1].headers["Retry-After"]) <= 20
     assert "try again in" in answers[-1].json()["detail"] and len(seen) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import shutil
 import signal
@@ -136,6 +137,38 @@ def test_an_upload_that_breaks_off_leaves_nothing(tmp_path, monkeypatch, end):
     answer = asyncio.run(taken.take(Request(scope, receive)))
     assert answer.status_code == 408 and answer.body.decode() == uploads.BROKEN_OFF
     assert len(seen) == 4 and not any(seen) and files_in(tmp_path) == [] and taken.coming == 0
+
+
+def test_the_browser_hears_how_much_has_arrived(tmp_path):
+    taken = Uploads(tmp_path)
+    head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.wav"\r\n\r\n'
+
+    def request(path, receive=None, *headers):
+        scope = {"type": "http", "method": "POST", "path": path, "query_string": b"upload_id=n"}
+        return Request(scope | {"app": None, "headers": list(headers)}, receive)
+
+    async def both():
+        bodies = iter([head + b"a" * 1000, b"a" * 2000, b"\r\n--b--\r\n"])
+
+        async def receive():
+            await asyncio.sleep(0.3)
+            body = next(bodies)
+            return {"type": "http.request", "body": body, "more_body": b"--b--" not in body}
+
+        form = (b"content-type", b"multipart/form-data; boundary=b")
+        upload = request(UPLOAD, receive, form, (b"content-length", b"4000"))
+        coming = asyncio.create_task(taken.take(upload))
+        told = await taken.progress(request(f"{UPLOAD}_progress"))
+        events = [json.loads(event.removeprefix("data: ")) async for event in told.body_iterator]
+        assert (await coming).status_code == 200
+        unknown = await taken.progress(request(f"{UPLOAD}_progress"))
+        return events, unknown.status_code
+
+    (*updates, last), unknown = asyncio.run(both())
+    assert last == {"msg": "done"} and unknown == 404
+    assert {update["orig_name"] for update in updates} == {"a.wav"} and len(updates) >= 2
+    assert 3000 < sum(update["chunk_size"] for update in updates) < 4000
+    assert taken.arriving == {}
 
 
 def test_old_uploads_and_what_was_made_of_them_go(tmp_path):
