@@ -287,9 +287,17 @@ def _problem(component: Any, value: Any) -> str:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return "" if number and low <= value <= high else f"{label}: a number, {low} to {high}."
     if isinstance(component, gr.Audio | gr.File):
-        file = isinstance(value, dict) and isinstance(value.get("path"), str)
-        return "" if file or value is None else f"{label}: a file that was uploaded."
+        return "" if value is None or _is_file(value) else f"{label}: a file that was uploaded."
     if isinstance(component, gr.State):  # Gradio keeps it itself
         return ""
     short = value is None or (isinstance(value, str) and re.fullmatch(r"[\w .+-]{0,100}", value))
     return "" if short else f"{label}: a short name."
+
+
+def _is_file(value: Any) -> bool:
+    """Is it a file as Gradio would accept it? What it does not accept it quotes in the log."""
+    try:
+        gr.FileData.model_validate(value, context={"validate_meta": True})
+    except ValueError:
+        return False
+    return True

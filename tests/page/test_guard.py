@@ -100,7 +100,8 @@ def test_a_call_names_only_what_was_uploaded_here(file):
 
 def test_what_was_checked_is_what_is_read_behind():
     client, seen = asked_of()
-    twice = '{"data": [{"path": "http://example.com", "path": "/up/a.wav"}, 0.5]}'
+    once = json.dumps({"data": [file_data("/up/a.wav"), 0.5]})
+    twice = once.replace('"path"', '"path": "http://example.com", "path"')
     assert client.post("/gradio_api/call/analyze", content=twice).status_code == 200
     assert b"example.com" not in seen[-1][2]
     assert seen[-1][1]["content-type"] == "application/json"
@@ -114,7 +115,7 @@ def test_what_was_checked_is_what_is_read_behind():
 @pytest.mark.parametrize("prior", ['"x"', "NaN", "Infinity", "null", "true", "2", "[0.5]", "1e999"])
 def test_a_wrong_value_is_a_sentence(prior):
     client, seen = asked_of()
-    text = f'{{"data": [{{"path": "/up/a.wav"}}, {prior}]}}'
+    text = f'{{"data": [{json.dumps(file_data("/up/a.wav"))}, {prior}]}}'
     answer = client.post("/gradio_api/call/analyze", content=text)
     assert answer.status_code == 400 and answer.json()["detail"].endswith(".") and not seen
 
@@ -124,6 +125,8 @@ def test_a_call_of_nothing_is_a_sentence():
     for path, body in (
         ("call/nothing", {"data": []}),
         ("call/analyze", {"data": [None, 0.5]}),
+        ("call/analyze", {"data": [{"path": "/up/a.wav"}, 0.5]}),
+        ("call/analyze", {"data": [file_data("/up/a.wav", size="large"), 0.5]}),
         ("queue/join", {"data": [None, 0.5], "fn_index": 7}),
         ("queue/join", {"data": [None, 0.5], "fn_index": "0"}),
         ("queue/join", {"data": [None], "fn_index": 0}),
