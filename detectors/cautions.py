@@ -11,6 +11,7 @@ LITTLE_SPEECH_S = 2.0
 LOW_KBPS = 40.0  # below which codecs change a voice audibly
 TELEPHONE_HZ = 4400.0
 CLIPPED = 0.001  # share of the samples
+FAINT = 0.01  # peak below which 16 bits hold less than ten
 
 
 def cautions(facts: Facts) -> tuple[str, ...]:
@@ -27,4 +28,10 @@ def cautions(facts: Facts) -> tuple[str, ...]:
         said.append("It sounds like a telephone: much of what tells fakes apart is filtered out.")
     if facts.clipped > CLIPPED:
         said.append("It is clipped: distortion can be mistaken for a trace of synthesis.")
+    coarse = facts.codec in ("pcm_s16", "flac", "alac") and facts.peak < FAINT
+    if coarse or facts.codec in ("pcm_u8", "pcm_s8"):
+        said.append(
+            "Its samples have few steps, since it holds 8 bits or is very faint: the noise of "
+            "these steps can move the verdict."
+        )
     return tuple(said)

@@ -7,6 +7,7 @@ by itself it reads. MP3 and AAC need no such care: each of their frames says wha
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import BinaryIO
 
 MOST = 1000  # recordings in a file
@@ -49,30 +50,52 @@ def recordings(file: BinaryIO) -> list[Section]:
     head = file.read(len(FLAC))
     starts = [0]
     if head[:4] == b"OggS":
-        starts = _ogg_starts(file, end)
+        starts = _ogg_starts(file)
     elif head == FLAC:
         starts = _flac_starts(file)
     starts = starts[:MOST]
     return [Section(file, a, b) for a, b in zip(starts, [*starts[1:], end], strict=True)]
 
 
-def _ogg_starts(file: BinaryIO, end: int) -> list[int]:
+def missing_pages(file: BinaryIO) -> int:
+    """How many pages of an Ogg file are lost, by their numbers; none behind a stream's headers.
+
+    Who begins to record a broadcast has its headers and then what is on the air.
+    """
+    missing = 0
+    last: dict[bytes, tuple[int, bool]] = {}  # stream -> number of its page, and whether of headers
+    for _, page in _ogg_pages(file):
+        stream, number = page[14:18], int.from_bytes(page[18:22], "little")
+        before, of_headers = last.get(stream, (number, True))
+        begins = bool(page[5] & 2)
+        if not (begins or of_headers):
+            missing += max(0, number - before - 1)
+        last[stream] = number, begins or int.from_bytes(page[6:14], "little") == 0
+    return missing
+
+
+def _ogg_starts(file: BinaryIO) -> list[int]:
     """Where a page that begins a stream follows one that does not."""
-    starts, place, beginning = [0], 0, True
-    while place < end:
-        file.seek(place)
-        page = file.read(27 + 255)
-        if page[:4] != b"OggS" or len(page) < 27:
-            place = _find(file, b"OggS", place + 1)
-            if place < 0:
-                break
-            continue
+    starts, beginning = [0], True
+    for place, page in _ogg_pages(file):
         begins = bool(page[5] & 2)
         if begins and not beginning:
             starts.append(place)
         beginning = begins
-        place += 27 + page[26] + sum(page[27 : 27 + page[26]])
     return starts
+
+
+def _ogg_pages(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """The place and the header of each page, whatever lies between them."""
+    end, place = file.seek(0, io.SEEK_END), 0
+    while 0 <= place < end:
+        file.seek(place)
+        page = file.read(27 + 255)
+        if page[:4] != b"OggS" or len(page) < 27:
+            place = _find(file, b"OggS", place + 1)
+            continue
+        yield place, page
+        place += 27 + page[26] + sum(page[27 : 27 + page[26]])
 
 
 def _flac_starts(file: BinaryIO) -> list[int]:

@@ -22,7 +22,7 @@ import av
 import numpy as np
 from av.stream import Disposition
 
-from .chained import Section, recordings
+from .chained import Section, missing_pages, recordings
 from .durations import mp3_promise, ogg_ends
 from .mixing import BLOCK, Block, Levels, check_format, mix, too_long
 from .pcm import pcm_blocks, pcm_layout, scaled
@@ -56,6 +56,7 @@ class Decoded:
         channel_instead: See `Levels`.
         promised: Seconds that the file claims to hold, None where it does not say.
         reached: The time stamp, in seconds, at which the last sound ends.
+        coded: Bytes of the encoded sound, without pictures, tags and index.
     """
 
     container: str
@@ -70,6 +71,7 @@ class Decoded:
     channel_instead: int | None = None
     promised: float | None = None
     reached: float = 0.0
+    coded: int = 0
     notes: list[str] = field(default_factory=list)
 
 
@@ -127,8 +129,11 @@ def _open(
     if len(sections) > 1:
         found.promised = None
         blocks = chain(blocks, _rest(sections[1:], found, track, stack))
-    if found.container == "ogg" and not ogg_ends(file):
-        found.notes.append("the Ogg stream has no end mark: it may have been cut off")
+    if found.container == "ogg":
+        if missing := missing_pages(file):
+            found.notes.append(f"damaged: the Ogg stream lacks {missing} of its pages")
+        if not ogg_ends(file):
+            found.notes.append("the Ogg stream has no end mark: it may have been cut off")
     return found, _one_format(blocks, found)
 
 
@@ -141,6 +146,7 @@ def _rest(sections: list[Section], found: Decoded, track: int, stack: ExitStack)
             found.notes.append("damaged: a recording behind the first one could not be decoded")
             continue
         yield from blocks
+        found.coded += more.coded
         found.notes += [note for note in more.notes if note not in found.notes]
 
 
@@ -194,27 +200,19 @@ def _ffmpeg(section: Section, track: int, stack: ExitStack) -> tuple[Decoded, It
         order = sorted(filter(_decodable, streams), key=lambda s: not s.disposition & DEFAULT)
         if not order:
             raise _unknown_codec(streams[0])
-        notes: list[str] = []
         stream = order[min(track, len(order) - 1)]
-        frames = _frames(container, stream, notes)
+        found = _described(container, stream)
+        frames = _frames(container, stream, found)
         first = next(frames, None)
         if first is not None:
             break
         track += 1
         if track >= len(order):
             raise AudioError("empty", "The recording is empty: no sound could be decoded from it.")
-    name, codec = container.format.name, stream.codec_context.codec.canonical_name
-    found = Decoded(
-        container=name.split(",")[:2][-1],  # mov,mp4,m4a,...; matroska,webm; aac
-        codec=codec.removesuffix("le").removesuffix("be") if codec.startswith("pcm_") else codec,
-        rate=first.sample_rate,
-        channels=first.layout.nb_channels,
-        track=order.index(stream),
-        tracks=len(order),
-        place=list(streams).index(stream),
-        promised=_promised(container, stream, first.sample_rate, section),
-        notes=notes,
-    )
+    found.rate, found.channels = first.sample_rate, first.layout.nb_channels
+    found.track, found.tracks = order.index(stream), len(order)
+    found.place = list(streams).index(stream)
+    found.promised = _promised(container, stream, first.sample_rate, section)
 
     def blocks() -> Iterator[Block]:
         for frame in chain([first], frames):
@@ -231,6 +229,17 @@ def _ffmpeg(section: Section, track: int, stack: ExitStack) -> tuple[Decoded, It
 
 
 DEFAULT = Disposition.default
+
+
+def _described(container: av.container.InputContainer, stream: av.AudioStream) -> Decoded:
+    """What is known of a track before its first sound."""
+    name, codec = container.format.name, stream.codec_context.codec.canonical_name
+    return Decoded(
+        container=name.split(",")[:2][-1],  # mov,mp4,m4a,...; matroska,webm; aac
+        codec=codec.removesuffix("le").removesuffix("be") if codec.startswith("pcm_") else codec,
+        rate=0,
+        channels=0,
+    )
 
 
 def _container(section: Section) -> av.container.InputContainer:
@@ -261,14 +270,16 @@ def _promised(
 
 
 def _frames(
-    container: av.container.InputContainer, stream: av.AudioStream, notes: list[str]
+    container: av.container.InputContainer, stream: av.AudioStream, found: Decoded
 ) -> Iterator[av.AudioFrame]:
     """Decode what can be decoded; notes count the packets that cannot, and say if much is lost."""
+    notes = found.notes
     stream.codec_context.thread_count = 1
     damaged = silent = 0
     try:
         for packet in container.demux(stream):
             silent += 1
+            found.coded += packet.size
             try:
                 for frame in packet.decode():
                     if frame.samples:
@@ -282,7 +293,8 @@ def _frames(
     except (av.FFmpegError, IndexError):  # IndexError: a track that turned up midway (MPEG-TS)
         notes.append("damaged: decoding stopped early")
     if damaged:
-        notes.append(f"damaged: {damaged} packets could not be decoded and were left out")
+        packets = "1 packet" if damaged == 1 else f"{damaged} packets"
+        notes.append(f"damaged: left out {packets} that could not be decoded")
 
 
 def _decodable(stream: av.AudioStream) -> bool:

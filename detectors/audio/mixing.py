@@ -12,10 +12,12 @@ from .waveform import RATE, AudioError
 
 BLOCK = 1 << 16  # samples per channel that are handled in one go
 MOST_CHANNELS = 8
-RATES = (8_000, 192_000)  # Hz, lowest and highest original rate
+RATES = (4_000, 768_000)  # Hz, lowest and highest original rate
 # The largest level that a codec can write, where that is below the 32767/32768 of 16 bits.
 FULL_SCALE = {"pcm_u8": 127 / 128, "pcm_s8": 127 / 128, "pcm_mulaw": 0.98, "pcm_alaw": 0.984}
+FRAME = 1024  # samples in which channels cancel out or not
 CANCELLED = 0.1  # of the power that independent channels leave in their mean
+LOST = 0.1  # share of the energy that may lie in frames where they cancel out
 
 Block = tuple[int, np.ndarray]  # sample rate, and samples of shape (n, channels) float32
 
@@ -27,8 +29,8 @@ class Levels:
     Attributes:
         seconds: Length.
         peak: Largest level, 1.0 being full scale.
-        mean_power: Energy of the mean over the channels.
-        independent: The energy that it would have, were the channels independent.
+        independent: The energy that the mean of the channels has if they are independent.
+        cancelled: The part of it in frames where they cancel out.
         energies: (MOST_CHANNELS,) energy of each channel.
     """
 
@@ -37,8 +39,8 @@ class Levels:
     peak: float = 0.0
     samples: int = 0
     at_full_scale: int = 0
-    mean_power: float = 0.0
     independent: float = 0.0
+    cancelled: float = 0.0
     energies: np.ndarray = field(default_factory=lambda: np.zeros(MOST_CHANNELS))
 
     @property
@@ -50,8 +52,8 @@ class Levels:
 
     @property
     def channel_instead(self) -> int | None:
-        """The first loud channel where the channels cancel out in their mean, else None."""
-        if self.mean_power < CANCELLED * self.independent:
+        """The first loud channel where much is cancelled out in the mean, else None."""
+        if self.cancelled > LOST * self.independent:
             return int(np.argmax(self.energies >= 0.9 * self.energies.max()))
         return None
 
@@ -71,10 +73,13 @@ class Levels:
         self.at_full_scale += int((level >= full_scale).sum())
         channels = block.shape[1]
         if channels > 1:
-            energies = np.einsum("nc,nc->c", block, block, dtype=np.float64)
-            self.energies[:channels] += energies
-            self.independent += float(energies.sum()) / channels**2
-            self.mean_power += float(np.einsum("n,n->", mono, mono, dtype=np.float64))
+            frames = np.arange(0, len(block), FRAME)
+            energies = np.add.reduceat(np.square(block, dtype=np.float64), frames)
+            left = np.add.reduceat(np.square(mono, dtype=np.float64), frames)
+            independent = energies.sum(axis=1) / channels**2
+            self.energies[:channels] += energies.sum(axis=0)
+            self.independent += float(independent.sum())
+            self.cancelled += float(independent[left < CANCELLED * independent].sum())
 
 
 def mix(

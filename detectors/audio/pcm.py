@@ -181,11 +181,13 @@ def _wav_format(chunk: bytes) -> tuple[str, int, int] | None:
     """Codec, rate and channels of a format chunk, None where it is none that is decoded here."""
     if len(chunk) < 16:
         return None
-    tag, channels, rate, _, align, bits = struct.unpack("<HHIIHH", chunk[:16])
+    tag, channels, rate, speed, align, bits = struct.unpack("<HHIIHH", chunk[:16])
     if tag == EXTENSIBLE:
         tag = int.from_bytes(chunk[24:26], "little")
-    if channels and align and align % channels == 0:  # 20 bits are stored in 24
+    told = speed == rate * align or not bits  # else one of the three fields lies
+    if channels and align and align % channels == 0 and told:  # 20 bits are stored in 24
         bits = max(bits, align // channels * 8)
+    bits = (bits + 7) // 8 * 8
     codec = CODECS.get((tag, bits))
     return (codec, rate, channels) if codec else None
 

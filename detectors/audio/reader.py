@@ -10,7 +10,6 @@ stands in memory at its full rate. What may be opened, and by which library, is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -55,8 +54,9 @@ def read(
     track = _best_track(source, limit, require_speech)
     found, seconds = track.found, track.seconds
     notes = list(found.notes)
-    if found.promised and found.promised - max(seconds, found.reached) > 0.1:
-        notes.insert(0, f"truncated: decoded {seconds:.1f} of {found.promised:.1f} s")
+    lost = _lost(found, seconds)
+    if lost:
+        notes.insert(0, lost)
     if found.tracks > 1:
         notes.append(_which_track(found))
     if found.channel_instead is not None:
@@ -82,7 +82,7 @@ def read(
         bandwidth_hz=bandwidth(track.samples),
         speech_seconds=sum(end - start for start, end in track.spans or ()),
         notes=tuple(notes),
-        kbps=_bit_rate(source, found.codec, seconds),
+        kbps=round(8 * found.coded / seconds / 1000, 1) if found.codec in LOSSY else None,
     )
     return Waveform(track.samples, facts, track.kept, track.spans)
 
@@ -176,12 +176,19 @@ def _turn_down(samples: np.ndarray) -> None:
         samples /= top
 
 
-def _bit_rate(source: Source, codec: str, seconds: float) -> float | None:
-    """kbit/s of a file in a lossy codec; None where nothing was lost."""
-    if isinstance(source, tuple) or codec not in LOSSY:
-        return None
-    size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
-    return round(8 * size / seconds / 1000, 1)
+def _lost(found: Decoded, seconds: float) -> str:
+    """A note on what the file promises and does not hold; empty where that is nothing.
+
+    Where time stamps go on to the end, what is missing is a pause that was not recorded, but for
+    FLAC, which knows no pauses: there a part is damaged.
+    """
+    promised = found.promised or 0.0
+    if promised - seconds <= 0.1:
+        return ""
+    ends = promised - found.reached <= 0.1
+    if ends and found.container != "flac":
+        return ""
+    return f"{'damaged' if ends else 'truncated'}: decoded {seconds:.1f} of {promised:.1f} s"
 
 
 def _which_track(found: Decoded) -> str:

@@ -34,7 +34,7 @@ class Facts:
 
     clipped is the share of original samples at full scale, peak the largest original level (1.0 is
     full scale), bandwidth_hz see `bandwidth`, speech_seconds what silero-vad hears. kbps is the bit
-    rate of a file in a lossy codec, pictures and all, None of other sources.
+    rate of sound in a lossy codec, without pictures and tags, None of other sources.
     """
 
     seconds: float

@@ -57,7 +57,7 @@ def test_each_unusable_recording_has_its_kind_and_sentence(tmp_path):
     assert refusal((16_000, many)).kind == "unreadable"
     assert refusal((16_000, many.T)).kind == "unreadable"
     assert refusal((16_000, np.array(["a", "b"]))).kind == "unreadable"
-    assert refusal((7_999, VOICE)).kind == refusal((192_001, VOICE)).kind == "unreadable"
+    assert refusal((3_999, VOICE)).kind == refusal((768_001, VOICE)).kind == "unreadable"
 
 
 def test_a_video_without_sound_says_so(tmp_path):

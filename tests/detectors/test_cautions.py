@@ -30,6 +30,9 @@ FACTS = replace(read((16_000, VOICE)).facts, speech_seconds=5.0, bandwidth_hz=70
         ({"speech_seconds": 1.0}, "little speech"),
         ({"bandwidth_hz": 3400.0}, "like a telephone"),
         ({"clipped": 0.02}, "It is clipped"),
+        ({"codec": "pcm_u8"}, "8 bits"),
+        ({"codec": "pcm_s16", "peak": 0.004}, "very faint"),
+        ({"codec": "pcm_f32", "peak": 0.004}, None),
         ({"notes": ("damaged: 3 packets",)}, "Damaged: 3 packets."),
     ],
 )

@@ -59,6 +59,13 @@ def test_a_streaming_writers_size_is_no_length(size):
     assert whole(wave) and "does not say how long it is" in note(wave)
 
 
+@pytest.mark.parametrize(("speed", "align"), [(32_000, 4), (0, 0), (32_000, 3), (7, 2)])
+def test_a_header_whose_fields_contradict_each_other_is_read_by_its_bits(speed, align):
+    form = struct.pack("<HHIIHH", 1, 1, 16_000, speed, align, 16)
+    wave = read(wav(pcm(VOICE), form=form))
+    assert whole(wave) and wave.facts.codec == "pcm_s16"
+
+
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
 def test_what_follows_a_short_promise_is_read(share):
     wave = read(wav(pcm(VOICE), round(len(VOICE) * share) * 2))
@@ -134,6 +141,25 @@ def test_a_flac_of_unknown_length_is_read():
     assert whole(wave) and wave.facts.notes == ()
 
 
+def test_a_hole_in_a_flac_is_noted():
+    data = bytearray(sndfile("FLAC", "PCM_16"))
+    middle = len(data) // 2
+    data[middle : middle + 3000] = bytes(3000)
+    wave = read(bytes(data))
+    assert 1.4 < wave.facts.seconds < 1.9
+    assert note(wave) == f"damaged: decoded {wave.facts.seconds:.1f} of 2.0 s"
+
+
+def test_a_hole_in_an_ogg_is_noted():
+    data = sndfile("OGG", "OPUS", 48_000, x=np.tile(VOICE, 4))
+    pages = [b"OggS" + page for page in data.split(b"OggS")[1:]]
+    assert len(pages) > 6
+    wave = read(b"".join(pages[:3] + pages[5:]))
+    assert wave.facts.seconds < 7
+    assert note(wave) == "damaged: the Ogg stream lacks 2 of its pages"
+    assert read(b"".join(pages[:2] + pages[4:])).facts.notes == ()  # of a broadcast, say
+
+
 def test_a_flac_that_promises_centuries_is_read():
     data = bytearray(sndfile("FLAC", "PCM_16"))
     data[21] |= 0x0F
@@ -151,6 +177,14 @@ def test_of_channels_that_cancel_out_one_is_read(second):
         wave = read(source)
         assert whole(wave) and note(wave).endswith("only channel 1 was read")
         assert np.abs(wave.samples - VOICE).max() < 1e-3
+
+
+def test_of_channels_that_cancel_out_in_a_part_one_is_read():
+    second = VOICE.copy()
+    second[len(VOICE) // 2 :] *= -1
+    wave = read((16_000, np.stack([VOICE, second], axis=1)))
+    assert whole(wave) and note(wave).endswith("only channel 1 was read")
+    assert np.abs(wave.samples - VOICE).max() < 1e-3
 
 
 def test_channels_that_do_not_cancel_out_are_averaged():
@@ -268,6 +302,11 @@ def test_what_a_device_says_is_a_sentence(tmp_path):
         if Path(path).exists():
             with pytest.raises(ValueError, match=r"^[A-Z].*\.$"):
                 read(path)
+
+
+@pytest.mark.parametrize("rate", [4_000, 6_000, 768_000])
+def test_unusual_rates_are_read(rate):
+    assert whole(read((rate, at(rate))))
 
 
 def test_bare_samples_need_no_process():
