@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from stores import use_store
 from tiny_corpus import tiny_corpus
 
+from detectors import Config
 from detectors.mlflow_store import mlflow_client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +31,8 @@ batch: 4
 crop_s: [0.8, 1.0]
 save_every: 5
 """
+TRAIN = ["train", "../small.yaml", "--manifest", "../corpus/manifest.csv", "--out", "run"]
+CALIBRATE = ["calibrate", "run/detector", "--manifest", "../corpus/manifest.csv"]
 CACHED = "cache_variants: 8\naugment: {noise: 0.5}\n"
 
 pytestmark = [
@@ -47,24 +51,26 @@ def place(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def start(place: Path, out: str) -> subprocess.Popen[str]:
-    command = ["train", "../small.yaml", "--manifest", "../corpus/manifest.csv", "--out", "run"]
+def start(place: Path, out: str, command: Sequence[str] = TRAIN) -> subprocess.Popen[bytes]:
     (place / out).mkdir(exist_ok=True)
-    return subprocess.Popen(
-        [sys.executable, "-m", "training", "--threads", "1", *command],
-        cwd=place / out,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    with (place / out / "said").open("wb") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", "training", "--threads", "1", *command],
+            cwd=place / out,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
 
 
-def finish(place: Path, out: str) -> None:
-    done = start(place, out)
-    _, said = done.communicate()
-    assert done.returncode == 0, said
+def finish(place: Path, out: str, command: Sequence[str] = TRAIN) -> None:
+    assert start(place, out, command).wait() == 0, (place / out / "said").read_text()
+
+
+def says(place: Path, out: str, word: str) -> bool:
+    """Whether what runs in `out` has come so far that it says a word."""
+    return word in (place / out / "said").read_text()
 
 
 def processes(place: Path) -> list[int]:
@@ -80,21 +86,21 @@ def processes(place: Path) -> list[int]:
     return found
 
 
-def wait_until(done: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+def wait_until(done: Callable[[], bool], process: subprocess.Popen[bytes] | None = None) -> None:
     for _ in range(PATIENCE_S * 20):
         if done():
             return
-        assert process is None or process.poll() is None, process.communicate()
+        assert process is None or process.poll() is None, "it has ended"
         time.sleep(0.05)
     raise AssertionError("it took too long")
 
 
-def kill(place: Path, out: str, when: Callable[[], bool]) -> None:
-    """Train until something is the case, then SIGKILL; returns when no process is left."""
-    training = start(place, out)
-    wait_until(when, training)
-    training.kill()
-    training.communicate()
+def kill(place: Path, out: str, when: Callable[[], bool], command: Sequence[str] = TRAIN) -> None:
+    """Run until something is the case, then SIGKILL; returns when no process is left."""
+    running = start(place, out, command)
+    wait_until(when, running)
+    running.kill()
+    running.wait()
     wait_until(lambda: not processes(place))
 
 
@@ -103,10 +109,15 @@ def test_training_that_is_killed_while_it_makes_features_leaves_no_process(place
     kill(place, "killed", lambda: any((place / "killed").glob("runs/features/*/*.npy")))
 
 
-def test_training_that_is_killed_in_an_epoch_goes_on_as_if_it_had_not_been(place):
+@pytest.mark.parametrize("phase", ["epoch", "calibration"])
+def test_training_that_is_killed_goes_on_as_if_it_had_not_been(place, phase):
     finish(place, "unbroken")
     run = place / "killed/run"
-    kill(place, "killed", (run / "checkpoint.pt").exists)
+    calibrating = partial(says, place, "killed", "calibrating")
+    kill(place, "killed", (run / "checkpoint.pt").exists if phase == "epoch" else calibrating)
+    assert {path.name for path in run.iterdir()} <= {
+        "checkpoint.pt", "checkpoint.best.pt", "recipe.json", "run_id"
+    }  # fmt: skip
     assert statuses() == ["FINISHED", "RUNNING"]
     (run / ".checkpoint.pt.999999999").write_bytes(b"half")  # ids end far below
     finish(place, "killed")
@@ -119,6 +130,22 @@ def test_training_that_is_killed_in_an_epoch_goes_on_as_if_it_had_not_been(place
     weights = [load_file(path) for path in both]
     assert {*weights[0]} == {*weights[1]}
     assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
+    first, second = (Config.read(path.with_name("config.json")) for path in both)
+    assert first == second
+
+
+def test_a_calibration_that_is_killed_leaves_the_detector_as_it_was(place):
+    finish(place, "here")
+    run = place / "here/run"
+    before = contents(run)
+    kill(place, "here", partial(says, place, "here", "calibrating"), CALIBRATE)
+    assert contents(run) == before
+    finish(place, "here", CALIBRATE)
+    assert {*contents(run)} == {*before} and not processes(place)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def statuses() -> list[str]:
