@@ -139,7 +139,7 @@ def test_mlflow_serves_a_registered_detector(served):
     assert answer["p_fake"] == pytest.approx(expected.p_fake(0.1), abs=1e-5)
     assert answer["verdict"] in ("real", "fake", "inconclusive")
     assert answer["error"] is None and answer["stretches"] == []
-    assert answer["cautions"] == []
+    assert answer["cautions"] == [*expected.notes] and "was repeated" in expected.notes[0]
     assert damaged["llr"] is None and "could not be read" in damaged["error"]
     assert "base64" in garbled["error"]
 
