@@ -46,7 +46,8 @@ def degraded(clips: Sequence[Clip], audio: Sequence[NDArray[np.int16]]) -> list[
     names = [name for name in CONDITIONS if name != "clean"]
     made = []
     for round_ in range(ROUNDS):
-        for clip, x in zip(clips, audio, strict=True):
+        pairs = zip(clips, audio, strict=True)
+        for clip, x in tqdm(pairs, desc="degrading", total=len(clips), mininterval=5):
             at = zlib.crc32(clip.id.encode()) + round_ * (len(names) // ROUNDS)
             y = under(names[at % len(names)], clip.id, x.astype(np.float32) / np.float32(32767))
             made.append(np.round(y.clip(-1, 1) * 32767).astype(np.int16))

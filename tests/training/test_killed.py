@@ -138,7 +138,7 @@ def test_a_calibration_that_is_killed_leaves_the_detector_as_it_was(place):
     finish(place, "here")
     run = place / "here/run"
     before = contents(run)
-    kill(place, "here", partial(says, place, "here", "calibrating"), CALIBRATE)
+    kill(place, "here", partial(says, place, "here", "degrading"), CALIBRATE)
     assert contents(run) == before
     finish(place, "here", CALIBRATE)
     assert {*contents(run)} == {*before} and not processes(place)
