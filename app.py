@@ -5,6 +5,7 @@ python app.py            # http://127.0.0.1:7860; PORT= chooses another port
 
 from __future__ import annotations
 
+import json
 import os
 
 # Set before the imports that read them: nobody outside is told that somebody listened.
@@ -36,15 +37,17 @@ from detectors.runtime import prepare
 from page import service, views
 from page.access import Access, access
 from page.guard import UPLOAD, Guard
-from page.on_demand_panel import OnDemandPanel, playable
+from page.on_demand_panel import OnDemandPanel, playable, stop
 from page.pipeline import LARGEST_BYTES, LONGEST_S, analyse
 from page.rendering import render
 from page.report import EMPTY, Report
+from page.turns import Seat, Stopped, Turns
 from page.uploads import Redacted, Uploads, own_folder
 
 HERE = Path(__file__).parent
 EXAMPLES = sorted((HERE / "page" / "examples").glob("*.flac"))
-ONE_AT_A_TIME = "analysis"  # the queue's name for everything that runs detectors
+ONE_AT_A_TIME = "on demand"  # the queue's name for what may wait for others of its kind
+VISITORS = 16  # whose recordings are heard or stand in line; more wait in Gradio's queue
 Updates = dict[Any, Any]
 
 
@@ -53,6 +56,7 @@ class Page:
 
     def __init__(self, pool: DetectorPool) -> None:
         self.pool = pool
+        self.turns = Turns()
         with gr.Blocks(title="Hearsay", analytics_enabled=False) as self.blocks:
             self._lay_out()
             self._connect()
@@ -61,26 +65,35 @@ class Page:
 
     def _lay_out(self) -> None:
         self.report = gr.State(EMPTY, time_to_live=3600)
+        self.seat = gr.State(None, time_to_live=3600)  # of what was chosen last
         gr.HTML(render("header"), elem_classes="hs")
         self.notices = gr.HTML("", elem_classes="hs", elem_id="notices")
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
-                self.audio = gr.Audio(
-                    label="Recording",
-                    sources=["upload", "microphone"],
-                    type="filepath",
-                    format=None,
-                    buttons=[],
-                    elem_id="recording",
-                )
+                with gr.Tabs(elem_id="source") as self.source:
+                    with gr.Tab("File", id="file"):
+                        self.recording = gr.File(
+                            label="Recording", show_label=False, height=150, elem_id="recording"
+                        )
+                    with gr.Tab("Microphone", id="microphone"):
+                        self.microphone = gr.Audio(
+                            label="Microphone",
+                            show_label=False,
+                            sources=["microphone"],
+                            type="filepath",
+                            format=None,
+                            buttons=[],
+                            elem_id="microphone",
+                        )
+                self.cancel = gr.Button("Cancel", elem_id="cancel")  # the card's clicks this one
                 with gr.Row(elem_classes="examples", visible=bool(EXAMPLES)):
                     self.examples = [
                         gr.Button(path.stem.replace("-", " "), size="sm", min_width=120)
                         for path in EXAMPLES
                     ]
-                gr.HTML(render("privacy"), elem_classes="hs")
+                gr.HTML(render("privacy", most_bytes=LARGEST_BYTES), elem_classes="hs")
             with gr.Column(scale=6, min_width=320):
-                verdict = gr.HTML(render("welcome"), elem_classes="hs", elem_id="verdict")
+                verdict = gr.HTML(views.nothing()["verdict"], elem_classes="hs", elem_id="verdict")
                 with gr.Accordion("Advanced", open=False):
                     self.prior = gr.Slider(
                         1,
@@ -96,7 +109,7 @@ class Page:
         self.panels = {"verdict": verdict}
         for name in ("seconds", "timeline", "bands", "detectors"):
             self.panels[name] = gr.HTML("", elem_classes="hs", elem_id=name)
-        self.on_demand = OnDemandPanel(self.pool.detectors)
+        self.on_demand = OnDemandPanel(self.pool.detectors, self.turns)
         with gr.Row(equal_height=False):
             with gr.Column(min_width=320, elem_id="about"):
                 self.panels["facts"] = gr.HTML("", elem_classes="hs", elem_id="facts")
@@ -106,22 +119,27 @@ class Page:
         self.timer = gr.Timer(5)
 
     def _connect(self) -> None:
-        shown = [*self.panels.values(), self.sound, self.report, *self.on_demand.parts]
+        shown = [*self.panels.values(), self.sound, self.report, self.seat, *self.on_demand.parts]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         busy: dict[str, Any] = {"concurrency_id": ONE_AT_A_TIME, "concurrency_limit": 1}
-        assessed = self.audio.change(
+        at_once = [*self.panels.values(), self.sound, *self.on_demand.results]
+        self.recording.change(None, self.recording, at_once, js=self._cleared_at_once(), **quiet)
+        # one after the other: what ran has ended before the next begins
+        running = [self.seat, self.on_demand.stopper]
+        self.recording.change(stop, running, None, queue=False, **quiet)
+        assessed = self.recording.change(
             self.assess_and_explain,
-            [self.audio, self.prior],
+            [self.recording, self.prior],
             shown,
-            trigger_mode="always_last",
+            trigger_mode="multiple",
+            concurrency_limit=VISITORS,
             **quiet,
-            **busy,
         )
         # in the browser: the server is the one that did not answer
         assessed.failure(
             None, None, self.panels["verdict"], js=f"() => {render('busy')!r}", **quiet
         )
-        self.on_demand.connect(self.audio, self.report, self.prior, quiet, busy)
+        self.on_demand.connect(self.recording, self.report, self.prior, quiet, busy)
         # one queue for both: the last prior that was asked for is the last one answered
         prior: dict[str, Any] = {
             "fn": self.change_prior,
@@ -134,7 +152,15 @@ class Page:
         self.prior.input(trigger_mode="always_last", **prior)
         assessed.success(**prior)  # it may have moved meanwhile
         for button, path in zip(self.examples, EXAMPLES, strict=True):
-            button.click(lambda path=path: str(path), None, self.audio, **quiet)
+            button.click(lambda path=path: str(path), None, self.recording, queue=False, **quiet)
+        self.cancel.click(lambda: None, None, self.recording, queue=False, **quiet)
+        self.microphone.change(
+            self.take_from_microphone,
+            self.microphone,
+            [self.recording, self.microphone, self.source],
+            queue=False,
+            **quiet,
+        )
         lines = [self.notices, self.served]
         self.blocks.load(self.service_lines, None, lines, queue=False, **quiet)
         self.timer.tick(self.service_lines, None, lines, queue=False, **quiet)
@@ -156,22 +182,43 @@ class Page:
     # --- events ---
 
     def assess_and_explain(self, path: str | None, percent: float) -> Iterator[Updates]:
-        """Analyse a recording that was uploaded, recorded or chosen."""
-        cleared = self._panels(views.nothing()) | {self.sound: ""} | self.on_demand.cleared()
+        """Analyse a recording that was uploaded, recorded or chosen, until its seat is stopped."""
+        cleared = {self.sound: "", self.report: EMPTY} | self.on_demand.cleared()
         if path is None:
-            yield cleared | {self.report: EMPTY}
+            yield self._panels(views.nothing()) | cleared | {self.seat: None}
             return
-        yield cleared
+        with self.turns.seat() as seat:
+            cleared |= self._panels(views.received(Path(path).name)) | {self.seat: seat}
+            yield cleared
+            try:
+                yield from self._heard(path, percent / 100, seat)
+            except Stopped:
+                return  # what is shown is of another recording by now
+
+    def _heard(self, path: str, prior: float, seat: Seat) -> Iterator[Updates]:
+        """What changes on the page while a recording waits for its seat and is analysed."""
+        told = 0
+        while place := seat.wait(0.5):
+            if place != told:
+                yield self._panels(views.received(Path(path).name, place))
+            told = place
         last = EMPTY
-        for report in analyse(path, self.pool.detectors(), percent / 100):
+        for report in analyse(path, self.pool.detectors(), prior, seat):
             updates = self._panels(views.panels(report, last))
             if report.wave is not None and last.wave is None:
-                address = playable(report.wave.samples, self.sound)
+                address = playable(report.wave.whole(), self.sound)
                 updates[self.sound] = render("sound", address=address)
             if report.explained and not report.step:
                 updates |= self.on_demand.opened(report)
+            seat.go_on()
             yield updates | {self.report: replace(report, wave=None)}
             last = report
+
+    def take_from_microphone(self, path: str | None) -> tuple[Any, Any, Any]:
+        """Let what was recorded be the recording, and the microphone be ready for the next."""
+        if path is None:
+            return gr.skip(), gr.skip(), gr.skip()
+        return path, None, gr.Tabs(selected="file")
 
     def change_prior(self, report: Report, percent: float) -> Updates:
         """Verdict and table under another prior: the detectors do not score again."""
@@ -191,7 +238,7 @@ class Page:
     def analyze(self, file: str, prior: float = 0.5, detector: str = "") -> dict[str, Any]:
         """Score a recording for signs of synthesis.
 
-        file: a recording of up to 10 minutes and 20 MB. prior: the share of fakes among recordings
+        file: a recording of up to an hour and 200 MB. prior: the share of fakes among recordings
         like this one, between 0 and 1. detector: whose verdict to give; the best one's if empty.
 
         Returns verdict ("fake", "real", "inconclusive", "mixed" or null), p_fake, llr (natural log,
@@ -200,8 +247,21 @@ class Page:
         see docs/answer.schema.json.
         """
         detectors = {version.name: detector for version, detector in self.pool.detectors()}
-        found = replace(assess(file, detectors, prior, LONGEST_S), file=Path(file).name)
+        found = assess(file, detectors, prior, LONGEST_S, self.turns, self.turns.pass_on)
+        found = replace(found, file=Path(file).name)
         return (found.by(detector) if detector and not found.error else found).to_dict()
+
+    def _cleared_at_once(self) -> str:
+        """JavaScript that shows a new recording, or none, before the server answers."""
+        empty = [""] * (len(self.panels) + len(self.on_demand.results))
+        received, nothing = (
+            json.dumps([card, *empty])
+            for card in (views.received("NAME")["verdict"], views.nothing()["verdict"])
+        )
+        return (
+            f"(file) => file ? {received}.map((html) => html.replace('NAME', () => "
+            f"named(file.orig_name))) : {nothing}"
+        )
 
     def _panels(self, html: dict[str, str]) -> Updates:
         return {self.panels[name]: value for name, value in html.items()}
@@ -251,7 +311,10 @@ def served(page: Page, allowed: Access, uploads: Uploads) -> FastAPI:
         allowed_paths=files,
         theme=theme(),
         css_paths=HERE / "page" / "style.css",
-        head=f"<script>{(HERE / 'page' / 'player.js').read_text()}</script>",
+        head="".join(
+            f"<script>{(HERE / 'page' / f'{name}.js').read_text()}</script>"
+            for name in ("player", "choosing")
+        ),
     )
 
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,8 @@ def assess(
     detectors: Mapping[str, Detector],
     prior: float = 0.5,
     max_seconds: float | None = None,
+    lock: AbstractContextManager[object] | None = None,
+    pause: Callable[[], None] | None = None,
 ) -> Assessment:
     """Read a recording and score it by every detector.
 
@@ -159,6 +162,8 @@ def assess(
         source: see `read`, as is max_seconds.
         detectors: by the names that they go by in the result.
         prior: share of fakes among recordings like this one, 0..1, exclusive.
+        lock: held while detectors run, if given.
+        pause: see `ScoringSession`.
 
     Raises:
         ValueError: for another prior. What is wrong with the recording is in the result's `error`.
@@ -170,19 +175,24 @@ def assess(
     except AudioError as error:
         return Assessment(file, prior, error=str(error), error_kind=error.kind)
     read_ms = _milliseconds_since(started)
-    *_, last = assess_by_each(wave, detectors, prior)
+    with lock or nullcontext():
+        *_, last = assess_by_each(wave, detectors, prior, pause)
     return replace(last, file=file, read_ms=read_ms)
 
 
 def assess_by_each(
-    wave: Waveform, detectors: Mapping[str, Detector], prior: float = 0.5
+    wave: Waveform,
+    detectors: Mapping[str, Detector],
+    prior: float = 0.5,
+    pause: Callable[[], None] | None = None,
 ) -> Iterator[Assessment]:
     """Yield what is known before each detector scores, the best first (`ranked`), and at the end.
 
-    A detector that gives no usable number is left out, and a notice says so.
+    A detector that gives no usable number is left out, and a notice says so. pause: see
+    `ScoringSession`.
     """
     found = Assessment(prior=prior, facts=wave.facts, cautions=cautions(wave.facts))
-    scorer = ScoringSession(wave)
+    scorer = ScoringSession(wave, pause)
     for name, detector in ranked(detectors).items():
         yield found
         started = time.perf_counter()

@@ -7,6 +7,7 @@ print([session.score(detector).llr for detector in detectors])
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -14,12 +15,18 @@ import torch
 from .audio import Waveform
 from .detector import Detector, Score
 
+PIECE = 16  # windows that are scored without a pause: about a second
+
 
 class ScoringSession:
-    """Scores of one recording; the logit of every window is kept, by a detector's digest."""
+    """Scores of one recording; the logit of every window is kept, by a detector's digest.
 
-    def __init__(self, wave: Waveform) -> None:
+    pause: called now and then, for others to run meanwhile; what it raises ends the scoring.
+    """
+
+    def __init__(self, wave: Waveform, pause: Callable[[], None] | None = None) -> None:
         self.wave = wave
+        self.pause = pause
         self.logits: dict[str, dict[int, float]] = defaultdict(dict)  # digest -> start -> logit
 
     def score(self, detector: Detector) -> Score:
@@ -36,7 +43,19 @@ class ScoringSession:
 
     def _fresh(self, detector: Detector, starts: list[int]) -> np.ndarray:
         if not detector.members:
-            return detector.window_logits(self.wave.samples, starts)
+            return self._in_pieces(detector, starts)
         logits = np.stack([self._logits(member, starts) for member in detector.members], axis=1)
         with torch.inference_mode():
             return detector.combine(torch.from_numpy(logits)).numpy()
+
+    def _in_pieces(self, detector: Detector, starts: list[int]) -> np.ndarray:
+        """Logits of the windows, in the batches in which they are scored without a pause."""
+        if self.pause is None:
+            return detector.window_logits(self.wave.samples, starts)
+        step = detector.batch * max(1, PIECE // detector.batch)
+        pieces = []
+        for i in range(0, len(starts), step):
+            if i:
+                self.pause()
+            pieces.append(detector.window_logits(self.wave.samples, starts[i : i + step]))
+        return np.concatenate(pieces)

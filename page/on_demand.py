@@ -25,14 +25,11 @@ from explain.replay import Evidence, evidence
 from . import describe
 from .pipeline import explained_span
 from .report import ExplanationView, Report
+from .turns import Stopped, Turns
 
 T = TypeVar("T")
 AUDITED_S = 20.0  # of a longer recording: eight versions are scored, while everybody waits
 EVERY_S = 0.3  # between two looks at the progress
-
-
-class Stopped(Exception):
-    """Raised inside a method that somebody stopped."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +74,30 @@ def in_service(report: Report, name: str, entries: Sequence[tuple[Version, Detec
 
 
 def run_method(
-    report: Report, wave: Waveform, detector: Detector, name: str, method: str, stop: Event
+    report: Report,
+    wave: Waveform,
+    detector: Detector,
+    name: str,
+    method: str,
+    stop: Event,
+    turns: Turns | None = None,
 ) -> Iterator[MethodRun]:
     """Explain one detector's score by one method; a MethodRun now and then, and one at the end.
 
-    `stop` ends it early, as does dropping the iterator, where the method tells its progress.
+    `stop` ends it early, as does dropping the iterator, where the method tells its progress. turns:
+    with whom it takes turns; alone if None.
     """
+    turns = turns or Turns()
     now = MethodRun(name, method, stoppable=METHODS[method].takes_progress)
     start_s, _ = explained_span(report, wave, name)
 
     def work(progress: Progress) -> Explanation:
-        return explain(detector, wave, method, start_s=start_s, progress=progress)
+        def told(share: float) -> None:
+            turns.pass_on()
+            progress(share)
+
+        with turns:
+            return explain(detector, wave, method, start_s=start_s, progress=told)
 
     try:
         for done in watched(work, stop):

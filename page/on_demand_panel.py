@@ -23,6 +23,7 @@ from .on_demand import MethodRun
 from .pipeline import LONGEST_S
 from .rendering import render
 from .report import Report
+from .turns import Seat, Turns
 
 Updates = dict[Any, Any]
 Entries = Callable[[], Sequence[tuple[Version, Detector]]]
@@ -32,9 +33,13 @@ GONE = "The recording is no longer here: uploads are deleted after an hour. Plea
 class OnDemandPanel:
     """Another method, the evidence and the audit; hidden until `opened` with a verdict."""
 
-    def __init__(self, entries: Entries) -> None:
-        """Lay out, inside the Blocks that is being built. entries: gives what is in service."""
+    def __init__(self, entries: Entries, turns: Turns) -> None:
+        """Lay out, inside the Blocks that is being built.
+
+        entries: gives what is in service. turns: with whom detectors are run in turns.
+        """
         self.entries = entries
+        self.turns = turns
         self.run = gr.State(MethodRun(), time_to_live=3600)
         self.stopper = gr.State(None, time_to_live=3600)  # an Event while a method runs
         with gr.Column(visible=False, elem_id="closer") as self.column:
@@ -62,17 +67,21 @@ class OnDemandPanel:
     @property
     def parts(self) -> list[Any]:
         """What `cleared` and `opened` change."""
-        results = [self.explained, self.evidence, self.audited]
-        return [self.column, self.detector, self.method, self.run, *results]
+        return [self.column, self.detector, self.method, self.run, *self.results]
+
+    @property
+    def results(self) -> list[Any]:
+        """What shows the answers."""
+        return [self.explained, self.evidence, self.audited]
 
     def connect(
-        self, audio: Any, report: Any, prior: Any, quiet: dict[str, Any], busy: dict[str, Any]
+        self, recording: Any, report: Any, prior: Any, quiet: dict[str, Any], busy: dict[str, Any]
     ) -> None:
         """Tie the events to the page's recording, its Report and the prior in per cent.
 
         quiet: settings of all events; busy: those of events that run detectors.
         """
-        about = [audio, report, self.detector]
+        about = [recording, report, self.detector]
         self.detector.input(self.methods_of, [report, self.detector], self.method, **quiet)
         runs: tuple[tuple[Any, Callable[..., Any], list[Any], list[Any]], ...] = (
             (self.explain, self.explain_again, [*about, self.method],
@@ -84,8 +93,8 @@ class OnDemandPanel:
             asked = button.click(run, inputs, outputs, trigger_mode="once", **quiet, **busy)
             sorry = views.problem("This did not finish. Please try again in a minute.")
             asked.failure(None, None, outputs[0], js=f"() => {sorry!r}", **quiet)
-        for ended in (self.halt.click, audio.change):  # at once, not behind what it stops
-            ended(stop, self.stopper, None, queue=False, **quiet)
+        # at once, not behind what it stops
+        self.halt.click(stop, self.stopper, None, queue=False, **quiet)
 
     def cleared(self) -> Updates:
         """As it is before a recording."""
@@ -123,7 +132,7 @@ class OnDemandPanel:
         except HearsayError as error:
             yield {self.explained: views.problem(str(error))}
             return
-        for run in on_demand.run_method(report, wave, detector, name, method, ended):
+        for run in on_demand.run_method(report, wave, detector, name, method, ended, self.turns):
             going = run.view is None and not run.error
             yield {
                 self.explained: views.method_card(run, wave),
@@ -139,7 +148,8 @@ class OnDemandPanel:
         try:
             wave, detector = self.still_there(path, report, name)
             yield views.progress(f"{name} listens to the evidence")
-            found = on_demand.replay(report, wave, detector, name, run)
+            with self.turns:
+                found = on_demand.replay(report, wave, detector, name, run)
         except HearsayError as error:
             yield views.problem(str(error))
             return
@@ -155,7 +165,8 @@ class OnDemandPanel:
         try:
             wave, detector = self.still_there(path, report, name)
             yield views.progress(f"{name} listens to eight versions")
-            rows = on_demand.audit_part(report, wave, detector, name, percent / 100)
+            with self.turns:
+                rows = on_demand.audit_part(report, wave, detector, name, percent / 100)
         except HearsayError as error:
             yield views.problem(str(error))
             return
@@ -177,10 +188,11 @@ class OnDemandPanel:
         return wave, on_demand.in_service(report, name, self.entries())
 
 
-def stop(ended: Event | None) -> None:
-    """End the method that runs, if one does."""
-    if ended is not None:
-        ended.set()
+def stop(*running: Event | Seat | None) -> None:
+    """End the method that runs, if one does, and the like."""
+    for one in running:
+        if one is not None:
+            one.set()
 
 
 def playable(samples: np.ndarray, block: Any) -> str:

@@ -21,14 +21,18 @@ from explain.hit_rates import BAND, best, offered, was_measured
 
 from . import describe
 from .report import MethodChoice, Report
+from .turns import Seat, Turns
 
-LONGEST_S = 600.0
+LONGEST_S = 3600.0
 LARGEST_BYTES = 200 << 20
 GOOD = 0.80  # AUC of finding planted edits from which on seconds are lit without being asked for
 
 
 def analyse(
-    source: str | Path | bytes, entries: Sequence[tuple[Version, Detector]], prior: float = 0.5
+    source: str | Path | bytes,
+    entries: Sequence[tuple[Version, Detector]],
+    prior: float = 0.5,
+    seat: Seat | None = None,
 ) -> Iterator[Report]:
     """Yield a Report before each step and one at the end: read, score with all, explain the best.
 
@@ -38,28 +42,40 @@ def analyse(
         source: A file or its bytes, of `LONGEST_S` seconds at most.
         entries: The detectors in service.
         prior: Share of fakes among recordings like this one, 0..1, exclusive.
+        seat: Among those for whom detectors run in turns; alone if None.
+
+    Raises:
+        Stopped: somebody has stopped the seat.
     """
+    seat = seat or Turns().seat()
     detectors = ranked({version.name: detector for version, detector in entries})
     aliases = {version.name: version.aliases for version, _ in entries}
-    report = Report(waiting=tuple(detectors), aliases=aliases, assessment=Assessment(prior=prior))
+    file = None if isinstance(source, bytes) else Path(source).name
+    begun = Assessment(file, prior)
+    report = Report(waiting=tuple(detectors), aliases=aliases, assessment=begun)
     yield report
     try:
         wave = read(source, max_seconds=LONGEST_S)
     except AudioError as error:
-        failed = replace(report.assessment, error=str(error), error_kind=error.kind)
+        failed = replace(begun, error=str(error), error_kind=error.kind)
         yield replace(report, step="", share=1.0, waiting=(), assessment=failed)
         return
     names = list(detectors)
-    for n, found in enumerate(assess_by_each(wave, detectors, prior)):
+    scored = seat.in_turns(assess_by_each(wave, detectors, prior, seat.pause))
+    for n, found in enumerate(scored):
         waiting = tuple(names[n:])
         report = replace(
-            report, wave=wave, assessment=found, waiting=waiting, notices=found.notices
+            report,
+            wave=wave,
+            assessment=replace(found, file=file),
+            waiting=waiting,
+            notices=found.notices,
         )
         if waiting:
             share = 0.1 + 0.5 * n / len(names)
             yield replace(report, step=f"{waiting[0]} is listening", share=share)
     if report.results:
-        yield from explained_by(report, wave, report.names[0], detectors)
+        yield from seat.in_turns(explained_by(report, wave, report.names[0], detectors))
     else:
         yield replace(report, step="", share=1.0)
 

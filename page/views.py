@@ -19,6 +19,7 @@ from explain.replay import Evidence, Part
 
 from . import figures, verdict
 from .on_demand import AUDITED_S, MethodRun
+from .pipeline import LARGEST_BYTES
 from .rendering import render
 from .report import EMPTY, Report
 from .spectrogram import loudest_cells, spectrogram
@@ -59,7 +60,12 @@ def panels(report: Report, last: Report = EMPTY) -> dict[str, str]:
 
 def nothing() -> dict[str, str]:
     """The page before any recording."""
-    return dict.fromkeys(NAMES, "") | {"verdict": render("welcome")}
+    return dict.fromkeys(NAMES, "") | {"verdict": render("welcome", most_bytes=LARGEST_BYTES)}
+
+
+def received(file: str, place: int = 0) -> dict[str, str]:
+    """The page once a recording is there and until it is read; place: how many from its turn."""
+    return dict.fromkeys(NAMES, "") | {"verdict": render("received", file=file, place=place)}
 
 
 # --- the verdict and what it stands on ---
@@ -68,7 +74,7 @@ def nothing() -> dict[str, str]:
 def verdict_card(report: Report) -> str:
     """The big word, P(fake), what its error rates mean, and whether the others agree."""
     if not report.results:
-        return render("verdict", report=report)
+        return render("verdict", report=report, about=about(report))
     main = report.assessment.model(report.assessment.detector or report.names[0])
     # the band lies where it lay on dev, at even odds
     band = [100 / (1 + math.exp(-llr)) for llr in main.calibration.abstain]
@@ -77,12 +83,20 @@ def verdict_card(report: Report) -> str:
     return render(
         "verdict",
         report=report,
+        about=about(report),
         title=f"{title}: {in_words(main.stretches)}" if main.stretches else title,
         prior=verdict.prior_in_words(report.assessment.prior),
         band=band,
         meaning=verdict.meaning(main.verdict, main.name, main.figures),
         agreement="" if report.waiting else verdict.agreement(verdicts),
     )
+
+
+def about(report: Report) -> str:
+    """The recording that is judged: its file and, once it is read, its length."""
+    facts = report.assessment.facts
+    length = "" if facts is None else figures.clock(round(facts.seconds, 1))
+    return ", ".join(filter(None, (report.assessment.file, length)))
 
 
 def detectors_panel(report: Report) -> str:

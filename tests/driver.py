@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
@@ -48,7 +48,10 @@ def served(folder: Path, names: Sequence[str] = ()) -> Iterator[str]:
         )
     address = f"http://127.0.0.1:{port}"
     try:
-        _await_answer(address, process, folder / "page.log")
+        try:
+            await_answer(address, lambda: process.poll() is None)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}\n{(folder / 'page.log').read_text()}") from error
         yield address
     finally:
         process.terminate()
@@ -59,16 +62,17 @@ def registry_uri(folder: Path) -> str:
     return f"sqlite:///{folder / 'mlflow.db'}"
 
 
-def _await_answer(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def await_answer(address: str, alive: Callable[[], bool] = lambda: True) -> None:
+    """Wait until the page at an address answers; RuntimeError where it is dead or never does."""
     for _ in range(600):
-        if process.poll() is not None:
-            raise RuntimeError(f"The page ended at once:\n{log.read_text()}")
+        if not alive():
+            raise RuntimeError("The page ended at once.")
         try:
             urlopen(address, timeout=5).close()
             return
         except (URLError, OSError):
             time.sleep(0.2)
-    raise RuntimeError(f"The page does not answer:\n{log.read_text()}")
+    raise RuntimeError("The page does not answer.")
 
 
 @contextmanager

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import mimetypes
 import re
+import threading
+from contextlib import ExitStack
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 import soundfile
-from driver import CHROMIUM, await_all, chromium, registry_uri, served, upload, visit
+from driver import (
+    CHROMIUM,
+    await_all,
+    await_answer,
+    chromium,
+    registry_uri,
+    served,
+    upload,
+    visit,
+)
+from sounds import VOICE
+from stores import free_port
 from toys import hiss
 from voice import voice
 
+from app import Page, launch
 from detectors import BUNDLED, bundled, registry
 from detectors.frontends.prosody import GROUPS
+from detectors.pool import DetectorPool
 from explain import METHODS
 
 EXAMPLES = Path(__file__).parents[2] / "page" / "examples"
@@ -97,13 +115,136 @@ def test_the_verdict_comes_before_the_explanation(browser, quick):
 
 def test_a_recording_from_the_microphone_is_heard(browser, quick):
     page = visit(browser, quick)
-    page.click("#recording button[aria-label='Record audio']")
+    page.get_by_role("tab", name="Microphone").click()
     page.get_by_role("button", name="Record", exact=True).click()
     page.wait_for_timeout(4000)
     page.get_by_role("button", name="Stop", exact=True).click()
     await_all(page)
     assert page.locator("#detectors tbody tr").count() == len(QUICK)
+    assert ".wav" in page.inner_text("#recording")
     page.close()
+
+
+def film(path: Path, sound: bool) -> Path:
+    """Two seconds of black, under a voice or without sound."""
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream("mpeg4", rate=5, width=64, height=64)
+        picture.pix_fmt = "yuv420p"
+        track = container.add_stream("aac", rate=16_000, layout="mono") if sound else None
+        for n in range(10):
+            frame = av.VideoFrame.from_ndarray(np.zeros((96, 64), np.uint8), "yuv420p")
+            frame.pts = n
+            container.mux(picture.encode(frame))
+        container.mux(picture.encode(None))
+        if track:
+            heard = av.AudioFrame.from_ndarray(VOICE[None], "fltp", "mono")
+            heard.sample_rate = 16_000
+            container.mux(track.encode(heard))
+            container.mux(track.encode(None))
+    return path
+
+
+def drop(page, path: Path) -> None:
+    """Let go of a file over the headline, as a person would who aims badly."""
+    content, kind = list(path.read_bytes()), mimetypes.guess_type(path.name)[0]
+    page.evaluate(
+        """([bytes, name, type]) => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File([new Uint8Array(bytes)], name, {type}));
+        const options = {dataTransfer, bubbles: true, cancelable: true};
+        document.querySelector('h1').dispatchEvent(new DragEvent('drop', options)); }""",
+        [content, path.name, kind],
+    )
+
+
+def test_the_sound_of_a_video_is_heard_and_a_silent_one_is_told_apart(browser, quick, tmp_path):
+    page = visit(browser, quick)
+    upload(page, film(tmp_path / "interview.mkv", sound=True))
+    page.wait_for_selector("#verdict .p-fake")
+    assert page.inner_text("#verdict .about") == "interview.mkv, 2 s"
+    drop(page, film(tmp_path / "silent.mp4", sound=False))  # in the place of the first
+    page.wait_for_selector("#verdict:has-text('silent.mp4'):has-text('no audio track')")
+    assert page.inner_text("#verdict h2") == "No sound"
+    page.close()
+
+
+def test_what_is_too_large_is_refused_in_a_sentence_before_it_is_sent(browser, quick, tmp_path):
+    page = visit(browser, quick)
+    assert "one hour and 200 MB" in page.inner_text("#verdict")
+    with (tmp_path / "lecture.wav").open("wb") as file:
+        file.truncate(201 << 20)
+    upload(page, tmp_path / "lecture.wav")
+    page.wait_for_selector("#refused", state="visible")
+    assert "lecture.wav has 201 MB" in page.inner_text("#refused")
+    upload(page, EXAMPLES / "french-real.flac")
+    page.wait_for_selector("#verdict .p-fake")
+    assert not page.is_visible("#refused")
+    page.close()
+
+
+def test_verdict_and_evidence_go_with_their_recording_before_the_server_answers(browser, quick):
+    page = explained_page(browser, quick)
+    assert page.inner_text("#verdict .about").startswith("english-vocoder-copy.flac, ")
+    page.route("**/gradio_api/queue/join*", lambda route: None)  # no answer
+    page.click("#recording button[aria-label='Clear']")
+    page.wait_for_function(
+        "document.querySelector('#verdict h2').innerText === 'Nothing heard yet'"
+    )
+    expect_no_evidence(page)
+    upload(page, EXAMPLES / "french-real.flac")
+    await_word(page, "Received")
+    assert page.inner_text("#verdict .about") == "french-real.flac"
+    expect_no_evidence(page)
+    page.close()
+
+
+def await_word(page, word: str) -> None:
+    page.wait_for_function(f"document.querySelector('#verdict h2').innerText === '{word}'")
+
+
+def expect_no_evidence(page) -> None:
+    for panel in ("seconds", "timeline", "bands", "detectors", "facts"):
+        assert page.locator(f"#{panel} .panel").count() == 0
+    assert page.locator("#heard").count() == 0
+
+
+def test_a_second_recording_ends_the_first_ones_analysis(browser, quick):
+    page = visit(browser, quick)
+    upload(page, EXAMPLES / "english-4-seconds-copied.flac")
+    page.wait_for_selector("#verdict .progress")
+    page.get_by_role("button", name="french real").click()
+    page.wait_for_function(
+        "document.querySelector('#verdict .about')?.innerText.startsWith('french-real.flac, ')"
+    )
+    page.evaluate(
+        """() => { window.others = 0; new MutationObserver(() => {
+        others += !document.querySelector('#verdict').innerText.includes('french-real.flac');
+        }).observe(document.querySelector('#verdict'), {childList: true, subtree: true}); }"""
+    )
+    await_all(page)
+    assert page.evaluate("window.others") == 0
+    page.close()
+
+
+def test_who_waits_is_told_the_place_in_line_and_can_leave(browser, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    served, port = Page(DetectorPool([BUNDLED / "cnn"])), free_port()
+    threading.Thread(target=launch, args=(served, "127.0.0.1", port), daemon=True).start()
+    with ExitStack() as others:
+        for _ in range(served.turns.seats):
+            others.enter_context(served.turns.seat())
+        await_answer(f"http://127.0.0.1:{port}")
+        page = visit(browser, f"http://127.0.0.1:{port}")
+        upload(page, EXAMPLES / "french-real.flac")
+        page.wait_for_selector("text=Yours is next")
+        page.get_by_role("button", name="Cancel").click()
+        page.wait_for_selector("text=Nothing heard yet")
+        others.enter_context(served.turns.seat())
+        upload(page, EXAMPLES / "french-real.flac")
+        page.wait_for_selector("text=number 2 in line")
+    page.wait_for_selector("#verdict .p-fake")
+    page.close()
+    served.blocks.close(verbose=False)
 
 
 def test_an_example_is_one_click_away(browser, quick):

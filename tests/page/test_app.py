@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +19,7 @@ from detectors.config import Calibration
 from detectors.pool import DetectorPool
 from detectors.registry import Version
 from page.on_demand import MethodRun
+from page.on_demand_panel import stop
 from page.report import EMPTY
 
 CALIBRATION = Calibration(threshold=0.2)
@@ -152,3 +154,26 @@ def test_a_champion_that_was_replaced_is_freed_while_its_report_is_still_shown(p
 def test_what_is_in_service_is_said_with_its_notices(page):
     notices, served = page.service_lines()
     assert "MLflow is away." in notices and "cnn version 3 (champion)" in text(served)
+
+
+def test_a_new_recording_ends_the_analysis_of_the_last_one(page, clip):
+    first = page.assess_and_explain(clip, 50)
+    seat = next(first)[page.seat]
+    assert next(first)  # it is under way
+    assert page.report in analysed(page, clip)  # of another tab: nothing is stopped
+    stop(seat, None)
+    assert list(first) == []
+
+
+def test_who_waits_for_a_seat_is_told_the_place_in_line(page, clip):
+    with ExitStack() as others:
+        for _ in range(page.turns.seats + 1):
+            others.enter_context(page.turns.seat())
+        updates = page.assess_and_explain(clip, 50)
+        assert "Received" in next(updates)[page.panels["verdict"]]
+        assert "number 2 in line" in text(next(updates)[page.panels["verdict"]])
+    assert "P(fake)" in list(updates)[-1][page.panels["verdict"]]
+
+
+def test_the_card_names_the_recording_and_its_length(page, clip):
+    assert "clip.wav, 3 s" in text(analysed(page, clip)[page.panels["verdict"]])

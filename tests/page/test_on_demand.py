@@ -22,6 +22,7 @@ from page import describe, figures, on_demand, views
 from page.on_demand import MethodRun, Stopped, audit_part, in_service, replay, run_method, watched
 from page.on_demand_panel import OnDemandPanel
 from page.report import Report
+from page.turns import Turns
 
 CLIP = waveform(with_tone(0.3, 0.6))
 ADDRESSES = dict.fromkeys(views.TAKES, "file?a=1&b=2")
@@ -229,7 +230,7 @@ def test_of_a_long_recording_the_strongest_part_is_audited(monkeypatch):
 
 def test_a_recording_that_was_deleted_is_asked_for_again(tmp_path):
     with gr.Blocks():
-        panel = OnDemandPanel(lambda: [(Version("cnn", 3, (), {}), TONE)])
+        panel = OnDemandPanel(lambda: [(Version("cnn", 3, (), {}), TONE)], Turns())
     gone = str(tmp_path / "gone.wav")
     for path, name in ((gone, "cnn"), (None, "cnn"), (gone, "another")):
         *_, said = panel.audit(path, report(), name, 50)

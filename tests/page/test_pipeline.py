@@ -101,7 +101,7 @@ ERRORS = {
     "empty": b"",
     "too-short": flac(voice(0.3, 1)),
     "no-speech": flac(np.random.default_rng(0).normal(0, 0.01, 2 * RATE)),
-    "too-long": flac(np.zeros(11 * 60 * 8000), 8000),
+    "too-long": flac(np.zeros(61 * 60 * 8000), 8000),
 }
 
 
