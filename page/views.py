@@ -87,7 +87,13 @@ def verdict_card(report: Report) -> str:
         title=f"{title}: {in_words(main.stretches)}" if main.stretches else title,
         prior=verdict.prior_in_words(report.assessment.prior),
         band=band,
-        meaning=verdict.meaning(main.verdict, main.name, main.figures),
+        meaning=verdict.meaning(
+            main.verdict,
+            main.name,
+            main.figures,
+            report.assessment.prior,
+            main.calibration.verdict(main.llr),
+        ),
         agreement="" if report.waiting else verdict.agreement(verdicts),
     )
 

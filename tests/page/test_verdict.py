@@ -44,11 +44,52 @@ def test_error_rates_are_the_detectors_own_and_prefer_what_it_never_heard():
     assert "has not been measured" in verdict.error_rates("cnn", {})
 
 
-def test_both_kinds_of_error_are_told_where_they_were_counted():
-    counted = {"eer": 0.175, "sensitivity": 0.78, "specificity": 0.84}
-    said = verdict.error_rates("fusion", dict(test=counted))
-    assert "16 in 100 real voices fake and missed 22 in 100 fakes" in said
-    assert "never heard" in said and "18" not in said
+COUNTS = {
+    "spoof": {"fake": 240, "inconclusive": 110, "real": 50},
+    "bonafide": {"fake": 20, "inconclusive": 55, "real": 125},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "prior", "share"),
+    [
+        ("fake", 0.5, 0.6 / (0.6 + 0.1)),
+        ("real", 0.5, 0.125 / (0.125 + 0.625)),
+        ("fake", 0.1, 0.06 / (0.06 + 0.09)),
+    ],
+)
+def test_of_recordings_with_a_verdict_a_share_is_fake_that_follows_the_prior(kind, prior, share):
+    found, low, high = verdict.share_of_fakes(COUNTS, kind, prior)
+    assert found == pytest.approx(share, abs=0.01) and low < found < high
+    tenth = {label: {k: n // 10 for k, n in own.items()} for label, own in COUNTS.items()}
+    _, wider, _ = verdict.share_of_fakes(tenth, kind, prior)
+    assert wider < low
+
+
+def test_a_verdict_that_hardly_any_clip_got_has_no_share():
+    few = {"spoof": {"fake": 6, "real": 400}, "bonafide": {"fake": 1, "real": 200}}
+    assert verdict.share_of_fakes(few, "fake") is None
+    said = verdict.meaning("fake", "cnn", dict(test={"eer": 0.2, "verdicts": few}))
+    assert said.startswith("cnn was wrong on 20 in 100 recordings")
+
+
+def test_every_verdict_says_what_holds_for_it():
+    figures = dict(test={"eer": 0.2, "verdicts": COUNTS})
+    said = {kind: verdict.meaning(kind, "cnn", figures) for kind in COUNTS["spoof"]}
+    assert "Of 100 recordings with this answer, about 85 are fake" in said["fake"]
+    assert "about 17 are fake" in said["real"] and "never heard" in said["real"]
+    assert said["inconclusive"].startswith("Too weak to call. Of 100")
+    rare = verdict.meaning("fake", "cnn", figures, 0.1, "fake")
+    assert "likely fake by their sound alone, about 39 are fake where 10 in 100 of all are" in rare
+
+
+def test_a_verdict_that_the_prior_has_turned_claims_no_count():
+    said = verdict.meaning("real", "cnn", dict(test={"verdicts": COUNTS}), 0.1, "inconclusive")
+    assert said.startswith("By its sound alone it is inconclusive") and "not counted" in said
+
+
+def test_the_usual_prior_is_said_in_words_that_are_no_times():
+    assert verdict.prior_in_words(0.5) == "if half of such recordings are fake"
 
 
 def test_inconclusive_says_why():
