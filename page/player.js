@@ -68,6 +68,11 @@
       event.target.closest(".panel").classList.toggle("no-heat", !event.target.checked);
     }
   });
+  // panels come and go: a player that is new learns the time that the sound has already
+  new MutationObserver(() => {
+    const audio = document.getElementById("heard");
+    if (audio?.duration && document.querySelector("[data-clock]:empty")) show();
+  }).observe(document, { childList: true, subtree: true });
   for (const name of ["play", "pause", "seeked", "loadedmetadata"]) {
     document.addEventListener(name, show, true); // media events do not bubble: catch them on the way
   }

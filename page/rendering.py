@@ -55,6 +55,5 @@ ENVIRONMENT.filters |= {
     "side": side,
     "signed": signed,
     "tone": tone,
-    "towards": towards,
 }
 ENVIRONMENT.globals["WORDS"] = verdict.WORDS

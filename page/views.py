@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from markupsafe import Markup
@@ -281,8 +282,23 @@ def evidence_card(
     )
 
 
+def _joined(parts: Sequence[Part]) -> list[Part]:
+    """Parts of one band, what follows on each other as one, in the order of the strongest."""
+    joined: list[Part] = []
+    for part in sorted(parts, key=lambda part: (part.low_hz, part.high_hz, part.start_s)):
+        last = joined[-1] if joined else None
+        same = last and (last.low_hz, last.high_hz) == (part.low_hz, part.high_hz)
+        if last and same and part.start_s <= last.end_s + 0.001:
+            value = last.value + part.value
+            joined[-1] = replace(last, end_s=max(last.end_s, part.end_s), value=value)
+        else:
+            joined.append(part)
+    return sorted(joined, key=lambda part: -abs(part.value))
+
+
 def _parts_in_words(parts: Sequence[Part]) -> str:
     """The strongest decisive parts."""
+    parts = _joined(parts)
     listed = [
         f"{part.start_s:.1f} to {part.end_s:.1f} s"
         + (f", {part.low_hz / 1000:.1f} to {part.high_hz / 1000:.1f} kHz" if _banded(part) else "")

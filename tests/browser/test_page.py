@@ -32,6 +32,8 @@ from detectors import BUNDLED, bundled, registry
 from detectors.frontends.prosody import GROUPS
 from detectors.pool import DetectorPool
 from explain import METHODS
+from page.access import access
+from page.uploads import Uploads
 
 EXAMPLES = Path(__file__).parents[2] / "page" / "examples"
 QUICK = ("cnn", "prosody")
@@ -229,7 +231,8 @@ def test_a_second_recording_ends_the_first_ones_analysis(browser, quick):
 def test_who_waits_is_told_the_place_in_line_and_can_leave(browser, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     served, port = Page(DetectorPool([BUNDLED / "cnn"])), free_port()
-    threading.Thread(target=launch, args=(served, "127.0.0.1", port), daemon=True).start()
+    at = (served, "127.0.0.1", port, access({}, "127.0.0.1"), Uploads(tmp_path))
+    threading.Thread(target=launch, args=at, daemon=True).start()
     with ExitStack() as others:
         for _ in range(served.turns.seats):
             others.enter_context(served.turns.seat())
@@ -291,10 +294,12 @@ def expect_few_fakes(page):
     page.wait_for_function(PRIOR_IN_VERDICT)
 
 
-def test_nothing_runs_out_of_a_narrow_screen(browser, address):
+def test_a_narrow_screen_begins_with_the_verdict_and_nothing_runs_out_of_it(browser, address):
     page = visit(browser, address, width=390)
     upload(page, EXAMPLES / "english-4-seconds-copied.flac")
     await_all(page)
+    box = page.locator("#verdict .p-fake").bounding_box()
+    assert box["y"] >= 0 and box["y"] + box["height"] <= 844  # of a phone, unscrolled
     widest = "Math.max(document.body.scrollWidth, document.documentElement.scrollWidth)"
     assert page.evaluate(widest) <= 390
     page.close()
@@ -428,6 +433,18 @@ def test_the_keyboard_moves_through_the_sound_and_plays_it(browser, quick):
     page.wait_for_function("!document.querySelector('#heard').paused")
     page.keyboard.press("Enter")
     page.wait_for_function("document.querySelector('#heard').paused")
+    page.close()
+
+
+def test_players_tell_their_time_and_what_they_play_is_what_they_say(browser, quick):
+    page = explained_page(browser, quick)
+    page.wait_for_function(
+        "/^0:00.0 . 0:06.\\d$/.test(document.querySelector('[data-clock]').innerText)"
+    )
+    chip = page.locator("#seconds .chip").first
+    seen = re.search(r"[\d.]+ to [\d.]+ s\s[-+][\d.]+", chip.inner_text())
+    assert page.get_by_role("button", name=seen[0]).count() == 1
+    assert "listening" not in page.inner_text("body").lower()
     page.close()
 
 

@@ -18,6 +18,7 @@ from detectors.errors import HearsayError
 from detectors.registry import Version
 from explain import ExplainError, Explanation, explain
 from explain.audit import Variant
+from explain.replay import Part
 from page import describe, figures, on_demand, views
 from page.on_demand import MethodRun, Stopped, audit_part, in_service, replay, run_method, watched
 from page.on_demand_panel import OnDemandPanel
@@ -137,6 +138,12 @@ def test_voice_features_are_drawn_by_name_the_largest_first():
     assert said.index("<jitter>") < said.index("pauses") < said.index("pitch")
     assert "<jitter>" not in html
     assert "Standard errors are up to 0.3" in said and "R2 of the surrogate: 0.9." in said
+
+
+def test_decisive_parts_that_follow_on_each_other_are_one():
+    cut = [(2.0, 2.5, 1.0), (0.5, 1.0, 3.0), (2.5, 3.0, 1.5)]
+    parts = [Part(start, end, 0.0, 8000.0, value) for start, end, value in cut]
+    assert views._parts_in_words(parts) == "0.5 to 1.0 s; 2.0 to 3.0 s"
 
 
 def test_bands_are_drawn_from_the_highest_down():

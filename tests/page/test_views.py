@@ -77,6 +77,18 @@ def test_disagreement_is_said_once_all_have_answered():
     assert "disagree" not in said and "resnet is listening" in said
 
 
+def test_who_is_listening_is_said_in_one_place_alone():
+    waiting = replace(report(3.0), waiting=("resnet",), step="resnet is listening")
+    assert "resnet is listening" in text(views.verdict_card(waiting))
+    assert "listening" not in text(views.seconds_panel(waiting))
+
+
+def test_marks_on_the_scale_are_named():
+    said = text(views.verdict_card(report(3.0, [("aasist", -3.0)])))
+    assert "cnn, whose verdict this is" in said and "other detectors" in said
+    assert "other detectors" not in text(views.verdict_card(report(3.0)))
+
+
 def test_a_recording_that_is_partly_fake_is_called_mixed_with_the_place():
     rule = StretchRule(spread=0.5, penalty=5)
     calibration = replace(CALIBRATION, scale=0.002, offset=-3.0, stretches=rule)
