@@ -54,7 +54,7 @@ def find_stretches(
         prior: Share of fakes among recordings like this one, 0..1, exclusive.
 
     Returns:
-        In order of time. The verdict on each differs from the side on which the rest lies.
+        In order of time. Each lies on the other side than the rest.
     """
     rule = calibration.stretches
     windows = [window for window in windows if window.speech_s > 0]
@@ -73,7 +73,7 @@ def find_stretches(
     found = []
     for first, last in segments:
         own = weighed(slice(first, last))
-        if calibration.verdict(own, prior) not in ("inconclusive", sounds):
+        if calibration.side(own, prior) != sounds:
             start_s, end_s = heard.borders(first, last)
             found.append(Stretch(start_s, end_s, own, calibration.side(own, prior)))
     return tuple(found)
