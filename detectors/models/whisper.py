@@ -18,6 +18,7 @@ from .network import Network
 
 WIDTH, ATTENTION_HEADS, MELS = 512, 8, 80  # of Whisper base
 POSITIONS = 225  # 4.5 s of its 30: a window must not be longer
+FRAMES = 400  # 4 s, of a mel spectrogram: what is shorter is repeated, as short recordings are
 
 
 class Attention(nn.Module):
@@ -147,8 +148,14 @@ class Whisper(Network):
         self.head = Head(2 * width * (layers + 1), hidden, dropout)
 
     def embed(self, features: Tensor) -> Tensor:
-        """Means and standard deviations over time: (b, 1, mels, frames) -> (b, embedding)."""
-        outputs = self.encoder(features.squeeze(1))
+        """Means and standard deviations over time: (b, 1, mels, frames) -> (b, embedding).
+
+        Fewer than FRAMES are repeated: heads learned from whole windows, and each position has an
+        embedding of its own, so that half of them would have another mean.
+        """
+        mel = features.squeeze(1)
+        times = -(-FRAMES // mel.shape[-1])
+        outputs = self.encoder(mel.repeat(1, 1, times)[..., : max(FRAMES, mel.shape[-1])])
         moments = [moment for x in outputs for moment in (x.mean(dim=1), x.std(dim=1))]
         return torch.cat(moments, dim=1)
 

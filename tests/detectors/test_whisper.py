@@ -38,6 +38,16 @@ def test_the_encoder_is_that_of_transformers(theirs):
         assert torch.allclose(one, wanted, atol=1e-4)
 
 
+def test_what_is_shorter_than_a_window_is_heard_repeated():
+    torch.manual_seed(0)
+    net, second = Whisper(**SMALL).eval(), torch.randn(2, 1, 80, 100)
+    with torch.inference_mode():
+        assert torch.equal(net(second), net(second.repeat(1, 1, 1, 4)))
+        assert not torch.allclose(net(second), net(second.repeat(1, 1, 1, 4)[..., :-1]))
+        longer = torch.randn(2, 1, 80, 2 * POSITIONS)
+        assert not torch.allclose(net(longer), net(longer[..., :400]))
+
+
 def test_the_features_are_those_of_transformers():
     from transformers import WhisperFeatureExtractor
 
