@@ -55,6 +55,7 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path, method):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_closes_what_is_open(number):
+    signal.signal(number, signal.SIG_DFL)  # under nohup it is ignored
     closed = []
     with pytest.raises(SystemExit) as ended, exit_on_signal():
         try:
